@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The maps. All but `counters` and `iface` are shared by every program of an
+ * instance (user space gives them one pin each); those two belong to one interface.
+ */
+#ifndef SYNSTILE_MAPS_BPF_H
+#define SYNSTILE_MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include "synstile/flow.h"
+#include "synstile/service.h"
+#include "synstile/settings.h"
+#include "synstile/verdict.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC); /* memory for the connections there are */
+	__uint(max_entries, 262144);	      /* user space sets it before load */
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SYNSTILE_MAX_LISTENERS);
+	__type(key, struct listener_key);
+	__type(value, struct listen_entry);
+} listeners SEC(".maps");
+
+/* Indexed by local port, host order: not 0 if some service has it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, u32);
+} ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SYNSTILE_MAX_SERVICES);
+	__type(key, u32);
+	__type(value, struct service);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SYNSTILE_MAX_SERVICES);
+	__type(key, u32);
+	__type(value, struct pressure);
+} pressure SEC(".maps");
+
+/* SYNs that this CPU has not yet reported to `pressure`. */
+struct load {
+	u64 tick; /* coarse clock, ns */
+	u64 syns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SYNSTILE_MAX_SERVICES);
+	__type(key, u32);
+	__type(value, struct load);
+} load SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct settings);
+} settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct shared);
+} shared SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SYNSTILE_COUNTERS);
+	__type(key, u32);
+	__type(value, u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct iface);
+} iface SEC(".maps");
+
+static __always_inline void *map_at(void *map, u32 index)
+{
+	return bpf_map_lookup_elem(map, &index);
+}
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Answering SYNs with cookies, and recognising the cookies that come back.
+ */
+#ifndef SYNSTILE_SYNACK_BPF_H
+#define SYNSTILE_SYNACK_BPF_H
+
+#include "cookie.h"
+#include "kernel_cookie.bpf.h"
+#include "reply.bpf.h"
+
+enum { COOKIES_OWN, COOKIES_KERNEL };
+
+/* Set before load, so that the verifier drops the other back end's code. */
+const volatile u32 cookie_backend = COOKIES_OWN;
+
+#define MSS_DEFAULT_IPV4 536  /* RFC 9293 3.7.1: when the SYN announces none */
+#define MSS_DEFAULT_IPV6 1220
+
+/* What the client offers and this host allows (the kernel refuses the rest). */
+static __always_inline void synack_offer(const struct packet *pkt, const struct settings *set,
+					 const struct tcp_options *o, struct cookie_offer *offer)
+{
+	const u8 ecn = TCP_ECE | TCP_CWR;
+	u8 features = o->features;
+
+	/* RFC 3168 6.1.1: an ECN-setup SYN has both flags, and is not itself ECT */
+	if ((pkt->flags & ecn) == ecn && !pkt->ect)
+		features |= TCP_ECN;
+	offer->features = features & set->flags & TCP_FEATURES;
+	offer->wscale = offer->features & TCP_WSCALE ? o->wscale : COOKIE_NO_WSCALE;
+	offer->mss = o->mss ? o->mss : pkt->ipv4 ? MSS_DEFAULT_IPV4 : MSS_DEFAULT_IPV6;
+}
+
+/* The receive window as the kernel will find it when it takes the connection
+ * (tcp_select_initial_window): whole segments of what the listener's buffer holds. */
+static __always_inline u16 synack_window(u32 window, const struct cookie_offer *offer)
+{
+	u32 mss = offer->mss - (offer->features & TCP_TSTAMP ? 12 : 0);
+
+	return mss && window > mss ? window - window % mss : window;
+}
+
+/*
+ * The cookie for a SYN. Global, like options_walk(): verified once, for any packet.
+ * False if the kernel refuses to make one.
+ */
+__noinline int synack_isn(struct settings *set, struct packet *pkt, struct cookie_offer *offer,
+			  u64 now, u32 *isn)
+{
+	if (!set || !pkt || !offer || !isn)
+		return false;
+	if (cookie_backend == COOKIES_KERNEL)
+		return kcookie_make(pkt, offer, now, isn);
+	*isn = cookie_make(set, pkt, offer, now);
+	return true;
+}
+
+static __always_inline void synack_reply(const struct segment *seg, const struct settings *set,
+					 const struct iface *dev, const struct cookie_offer *offer,
+					 struct reply *r)
+{
+	const struct packet *pkt = &seg->pkt;
+	struct synack_options out = {
+		.tsval = offer->tsval,
+		.tsecr = seg->options.tsval,
+		.mss = pkt->ipv4 ? dev->mss4 : dev->mss6,
+		.wscale = set->rcv_wscale,
+		.features = offer->features,
+	};
+
+	reply_options_clear(r);
+	synack_options_write(r->options, &out, (pkt->tcp_len - sizeof(struct tcp_header)) / 4);
+	r->ack = pkt->seq + 1;
+	r->window = synack_window(seg->window, offer);
+	r->flags = TCP_SYN | TCP_ACK | (offer->features & TCP_ECN ? TCP_ECE : 0);
+}
+
+/*
+ * A SYN under pressure: turn it into a SYN-ACK that carries a cookie. Global; pointers
+ * into maps do not survive such a call, so they are looked up again (arrays: inlined).
+ */
+__noinline int synack_cookie(struct xdp_md *ctx, struct segment *seg)
+{
+	struct settings *set = map_at(&settings, 0);
+	struct iface *dev = map_at(&iface, 0);
+	struct cookie_offer offer = {};
+	struct reply r = {};
+	struct pressure *p;
+
+	if (!seg || !set || !dev)
+		return V_REPLY_FAILED;
+	synack_offer(&seg->pkt, set, &seg->options, &offer);
+	if (!synack_isn(set, &seg->pkt, &offer, seg->now, &r.seq))
+		return V_REPLY_FAILED;
+	synack_reply(seg, set, dev, &offer, &r);
+	if (!reply_write(ctx, &seg->pkt, set, &r))
+		return V_REPLY_FAILED;
+	p = map_at(&pressure, seg->service);
+	if (p && elapsed(seg->now, p->cookie_sent) > FLOW_SEEN_NS)
+		p->cookie_sent = seg->now;
+	return V_SYN_COOKIE;
+}
+
+static __always_inline bool cookie_proves(const struct segment *seg, const struct settings *set,
+					  u32 isn, struct cookie_offer *offer)
+{
+	if (cookie_backend == COOKIES_KERNEL)
+		return kcookie_check(&seg->pkt, isn);
+	return cookie_check(set, &seg->pkt, isn, &seg->options, seg->now, offer);
+}
+
+/*
+ * A keepalive or window probe may be the first that is heard of a client whose ACK
+ * was lost. It lies one below the ISN that the cookie was made for. Accepting it
+ * would give a forger a second try per segment, so it is answered by the like: a
+ * segment below the client's window, which makes it send the ACK we want
+ * (RFC 9293 3.10.7.4).
+ */
+static __always_inline enum synstile_verdict
+synack_probe(struct xdp_md *ctx, const struct segment *seg, const struct settings *set)
+{
+	const struct tcp_options *o = &seg->options;
+	struct reply r = {
+		.seq = seg->pkt.ack - 1,
+		.ack = seg->pkt.seq + 1,
+		.flags = TCP_ACK,
+		.window = seg->window >> (set->rcv_wscale & 15),
+	};
+
+	reply_options_clear(&r);
+	if (o->features & TCP_TSTAMP) { /* the segment had one, so there is room */
+		r.options[0] = bpf_htonl(OPT_NOP << 24 | OPT_NOP << 16 | OPT_TSTAMP << 8 |
+					 OPTLEN_TSTAMP);
+		r.options[1] = bpf_htonl(o->tsecr);
+		r.options[2] = bpf_htonl(o->tsval);
+	}
+	return reply_write(ctx, &seg->pkt, set, &r) ? V_COOKIE_PROBE : V_REPLY_FAILED;
+}
+
+/*
+ * A segment with ACK of no known connection, while cookies are out: V_COOKIE_VALID and what
+ * the cookie holds in *offer; V_COOKIE_PROBE; or V_GO_ON. Global, as above.
+ */
+__noinline int synack_answered(struct xdp_md *ctx, struct segment *seg, struct cookie_offer *offer)
+{
+	struct settings *set = map_at(&settings, 0);
+
+	if (!seg || !offer || !set)
+		return V_GO_ON;
+	if (cookie_proves(seg, set, seg->pkt.seq - 1, offer))
+		return V_COOKIE_VALID;
+	if (seg->pkt.payload <= 1 && !(seg->pkt.flags & TCP_FIN) &&
+	    cookie_proves(seg, set, seg->pkt.seq, offer))
+		return synack_probe(ctx, seg, set);
+	return V_GO_ON;
+}
+
+/* Enter a proven client. TC ingress reads from the entry what the stack must know. */
+static __always_inline void synack_proven(struct scene *s, const struct cookie_offer *offer)
+{
+	const struct packet *pkt = &s->seg.pkt;
+	struct flow f = { .state = FLOW_PROVEN, .admission = ADMIT_COOKIE };
+
+	f.mss = offer->mss;
+	f.isn_local = pkt->ack - 1;
+	f.snd_wscale = offer->wscale;
+	f.rcv_wscale = s->set->rcv_wscale;
+	f.flags = FLOW_ISN_LOCAL | offer->features | (pkt->flags & TCP_FIN ? FLOW_FIN_REMOTE : 0);
+	flow_insert(s, &f);
+	s->shared->proven = s->seg.now;
+}
+
+#endif

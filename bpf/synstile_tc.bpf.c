@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * TC: what XDP cannot do.
+ *
+ * Ingress hands proven clients to their listener. It has nothing to do, and does
+ * nothing, unless XDP saw a proof within the last second.
+ *
+ * Egress sees what the host answers: the ISN of its SYN-ACKs, FIN, RST, and the first sign of
+ * life of a connection that was handed over.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "decide.h"
+#include "finish.bpf.h"
+
+enum { COOKIES_OWN, COOKIES_KERNEL };
+
+const volatile u32 cookie_backend = COOKIES_OWN;
+
+enum { GO_ON = -1 /* TC_ACT_UNSPEC and TCX_NEXT: other programs have their say */, SHOT = 2 };
+
+#define PROVEN_RECENT_NS 1000000000ULL
+#define HEADERS_LINEAR	 128 /* bytes: Ethernet, two tags, IPv6, TCP with all options */
+
+/* Parse, and pull the headers out of the fragments if they lie there. */
+static __always_inline bool tc_parse(struct __sk_buff *skb, struct packet *pkt)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	u32 len = skb->len < HEADERS_LINEAR ? skb->len : HEADERS_LINEAR;
+
+	if (data + len > data_end) {
+		if (bpf_skb_pull_data(skb, len))
+			return false;
+		data = (void *)(long)skb->data;
+		data_end = (void *)(long)skb->data_end;
+	}
+	return parse_packet(pkt, data, data_end) == V_GO_ON;
+}
+
+static __always_inline bool is_service_port(__be16 port)
+{
+	u32 *service = map_at(&ports, bpf_ntohs(port));
+
+	return service && *service;
+}
+
+/* This segment's options: a global function for XDP's reasons does not take a
+ * struct __sk_buff, so TC has its own. */
+__noinline int tc_options_walk(struct __sk_buff *skb, struct tcp_options *o, u32 off, u32 len)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+
+	if (!o)
+		return 0;
+	return tcp_options_walk(o, data + (off & L4_OFFSET_MAX), data_end, len);
+}
+
+static __always_inline enum synstile_verdict finish(struct __sk_buff *skb, const struct packet *pkt,
+						    struct flow *f, bool conntrack, u64 now)
+{
+	struct bpf_sock_tuple tuple;
+	struct tcp_options o = {};
+	enum synstile_verdict v;
+	struct bpf_sock *sk;
+	u32 size = sock_tuple(&tuple, pkt), state;
+
+	tc_options_walk(skb, &o, pkt->l4 + sizeof(struct tcp_header),
+			pkt->tcp_len - sizeof(struct tcp_header));
+	if (conntrack && !f->handed)
+		finish_conntrack(skb, &tuple, size);
+	f->handed = now;
+	if (cookie_backend == COOKIES_KERNEL)
+		return V_FINISHED; /* the listener checks the kernel's cookie itself */
+	sk = finish_lookup(skb, &tuple, pkt->ipv4);
+	if (!sk)
+		return V_FINISH_NO_LISTENER;
+	state = sk->state;
+	v = state == SK_LISTEN ? finish_assign(skb, sk, f, &o) : V_KNOWN;
+	bpf_sk_release(sk);
+	return v;
+}
+
+SEC("tc")
+int synstile_tc_ingress(struct __sk_buff *skb)
+{
+	struct settings *set = map_at(&settings, 0);
+	struct shared *sh = map_at(&shared, 0);
+	u64 now = bpf_ktime_get_coarse_ns();
+	struct packet pkt = {};
+	struct flow *f;
+
+	if (!sh || !set || elapsed(now, sh->proven) > PROVEN_RECENT_NS)
+		return GO_ON;
+	if (!tc_parse(skb, &pkt) || !is_service_port(pkt.key.local_port))
+		return GO_ON;
+	if ((pkt.flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)
+		return GO_ON;
+	f = bpf_map_lookup_elem(&flows, &pkt.key);
+	if (!f || f->state != FLOW_PROVEN || pkt.ack != f->isn_local + 1)
+		return GO_ON;
+	if (f->handed && elapsed(now, f->handed) < HANDED_NS)
+		return GO_ON;
+	count_verdict(finish(skb, &pkt, f, set->flags & SET_CT_ENTRY, now), BANK_DONE);
+	return GO_ON;
+}
+
+/*
+ * A listener whose accept queue is full drops what is handed to it, and answers the
+ * segments right behind with a RST, since it knows no such connection. Without
+ * us it would have kept a request socket and stayed silent; so that RST is
+ * dropped, and the client's next try is handed over again.
+ */
+static __always_inline bool flow_rst_held(const struct flow *f, const struct packet *pkt, u64 now)
+{
+	return (pkt->flags & (TCP_RST | TCP_ACK)) == TCP_RST && f->handed &&
+	       elapsed(now, f->handed) < RST_HELD_NS && pkt->seq == f->isn_local + 1;
+}
+
+/* A segment of the host's, of a connection in the table. False: it must not leave. */
+static __always_inline bool flow_answer(const struct packet *pkt, struct flow *f, u64 now)
+{
+	if (f->state == FLOW_HALF_OPEN) {
+		if ((pkt->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
+			f->isn_local = pkt->seq;
+			f->flags |= FLOW_ISN_LOCAL;
+		}
+		return true;
+	}
+	if (f->state == FLOW_PROVEN) {
+		if (flow_rst_held(f, pkt, now))
+			return false;
+		flow_enter_state(f, f->flags & FLOW_FIN_REMOTE ? FLOW_CLOSING : FLOW_OPEN, now);
+	}
+	if (pkt->flags & TCP_FIN)
+		flow_fin(f, FLOW_FIN_LOCAL, now);
+	return true;
+}
+
+SEC("tc")
+int synstile_tc_egress(struct __sk_buff *skb)
+{
+	struct shared *sh = map_at(&shared, 0);
+	struct packet pkt = {};
+	struct flow *f;
+	u64 now;
+
+	if (!sh || !tc_parse(skb, &pkt) || !is_service_port(pkt.key.remote_port))
+		return GO_ON;
+	now = bpf_ktime_get_coarse_ns();
+	/* Data and ACKs tell nothing new, but of connections just handed over. */
+	if (!(pkt.flags & (TCP_SYN | TCP_FIN | TCP_RST)) && elapsed(now, sh->proven) > PROVEN_RECENT_NS)
+		return GO_ON;
+	packet_flip(&pkt);
+	f = bpf_map_lookup_elem(&flows, &pkt.key);
+	if (!f)
+		return GO_ON;
+	if (!flow_answer(&pkt, f, now)) {
+		count_verdict(V_RST_HELD, BANK_DONE);
+		return SHOT;
+	}
+	if (pkt.flags & TCP_RST && f->state != FLOW_HALF_OPEN)
+		bpf_map_delete_elem(&flows, &pkt.key);
+	return GO_ON;
+}
+
+char _license[] SEC("license") = "GPL";

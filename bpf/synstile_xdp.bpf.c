@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * XDP, ingress: every packet that enters the interface.
+ *
+ *	parse -> classify -> decide -> act -> account
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "decide.h"
+#include "synack.bpf.h"
+
+/* verdict.h's actions, in a namespace of their own */
+enum action { ACTION_PASS, ACTION_DROP, ACTION_REPLY };
+
+static const u8 verdict_action[V_COUNT] = {
+#define X(id, action, name, help) [V_##id] = ACTION_##action,
+	SYNSTILE_VERDICTS(X)
+#undef X
+};
+
+/* Which service is this packet for? False: for none. */
+static __always_inline bool classify_service(struct scene *s)
+{
+	struct listener_key key = { .addr = s->seg.pkt.key.local, .port = s->seg.pkt.key.local_port };
+	struct listen_entry *l = bpf_map_lookup_elem(&listeners, &key);
+
+	if (!l)
+		return false;
+	s->seg.service = l->service;
+	s->seg.window = l->window;
+	s->service = map_at(&services, s->seg.service);
+	s->pressure = map_at(&pressure, s->seg.service);
+	return s->service && s->pressure;
+}
+
+/* The service of a flow that is in the table, also when its listener is gone. */
+static __always_inline bool classify_flow(struct scene *s, const struct flow *f)
+{
+	s->seg.service = f->service;
+	s->service = map_at(&services, s->seg.service);
+	s->pressure = map_at(&pressure, s->seg.service);
+	return s->service && s->pressure;
+}
+
+static __always_inline enum synstile_verdict new_syn(struct xdp_md *ctx, struct scene *s)
+{
+	bool pressed = under_pressure(s->service, s->pressure);
+	enum synstile_verdict v;
+
+	count_syn(s->seg.service, s->service, s->pressure, s->seg.now);
+	if (pressed && flows_incomplete(s) && sock_state(ctx, &s->seg.pkt))
+		return V_SYN_KNOWN;
+	v = decide_syn(&s->seg.pkt, pressed, s->set->flags & SET_READY);
+	if (v == V_SYN_COOKIE && s->service->mode != MODE_OBSERVE)
+		return options_read(ctx, &s->seg) ? synack_cookie(ctx, &s->seg) : V_TCP_OPTIONS;
+	if (v == V_SYN_CALM || v == V_SYN_COOKIE)
+		flow_half_open(s);
+	return v;
+}
+
+static __always_inline enum synstile_verdict handle_syn(struct xdp_md *ctx, struct scene *s,
+							struct flow *f)
+{
+	if (f && classify_flow(s, f)) {
+		if (!flow_expired(f, s->seg.now)) {
+			flow_syn_again(s, f);
+			return V_SYN_KNOWN;
+		}
+		flow_delete(s, f, s->pressure);
+	}
+	if (!classify_service(s))
+		return V_NOT_SERVICE;
+	return new_syn(ctx, s);
+}
+
+/* A segment without SYN, or a SYN-ACK, of no connection in the table. */
+static __always_inline enum synstile_verdict handle_stray(struct xdp_md *ctx, struct scene *s)
+{
+	const u8 control = s->seg.pkt.flags & (TCP_SYN | TCP_RST | TCP_ACK);
+	enum synstile_verdict v = V_GO_ON;
+	struct cookie_offer offer = {};
+	u32 state;
+
+	if (s->seg.pkt.fragment)
+		return V_FRAGMENT;
+	if (!classify_service(s))
+		return V_NOT_SERVICE;
+	if (control == TCP_ACK && cookies_out(s->pressure, s->seg.now) && options_read(ctx, &s->seg))
+		v = synack_answered(ctx, &s->seg, &offer);
+	if (v == V_COOKIE_VALID)
+		synack_proven(s, &offer);
+	if (v != V_GO_ON)
+		return v;
+	state = sock_state(ctx, &s->seg.pkt);
+	if (state)
+		return flow_adopt(s, state);
+	/* Without SYNs nothing else notices that an attack is over. */
+	if (s->pressure->state == PRESSURE_ATTACK &&
+	    elapsed(s->seg.now, s->pressure->above) > s->service->hold_ms * NS_PER_MS)
+		pressure_update(s->pressure, s->service, s->seg.now);
+	return decide_stray(&s->seg.pkt, under_pressure(s->service, s->pressure),
+			    s->set->flags & SET_READY);
+}
+
+static __always_inline enum synstile_verdict handle_packet(struct xdp_md *ctx, struct scene *s)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	enum synstile_verdict v = parse_packet(&s->seg.pkt, data, data_end);
+	struct flow *f;
+	u32 *port;
+
+	if (v != V_GO_ON)
+		return v;
+	port = map_at(&ports, bpf_ntohs(s->seg.pkt.key.local_port));
+	if (!port || !*port)
+		return V_NOT_SERVICE;
+	if (tcp_flags_impossible(s->seg.pkt.flags))
+		return V_TCP_FLAGS;
+	s->shared = map_at(&shared, 0);
+	if (!s->shared)
+		return V_OTHER;
+	s->seg.now = bpf_ktime_get_coarse_ns();
+	f = bpf_map_lookup_elem(&flows, &s->seg.pkt.key);
+	if ((s->seg.pkt.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return handle_syn(ctx, s, f);
+	if (f)
+		return flow_segment(s, f);
+	return handle_stray(ctx, s);
+}
+
+/* Is this verdict only to be counted? */
+static __always_inline bool observing(const struct scene *s)
+{
+	if (!(s->set->flags & SET_READY))
+		return true;
+	return s->service ? s->service->mode == MODE_OBSERVE : s->set->flags & SET_OBSERVE;
+}
+
+static __always_inline int act(const struct scene *s, enum synstile_verdict v)
+{
+	u8 action = v < V_COUNT ? verdict_action[v] : ACTION_PASS;
+
+	if (action != ACTION_PASS && observing(s)) {
+		count_verdict(v, BANK_OBSERVED);
+		return XDP_PASS;
+	}
+	count_verdict(v, BANK_DONE);
+	return action == ACTION_PASS ? XDP_PASS : action == ACTION_DROP ? XDP_DROP : XDP_TX;
+}
+
+SEC("xdp.frags")
+int synstile_xdp(struct xdp_md *ctx)
+{
+	struct scene s = { .ctx = ctx };
+
+	s.set = map_at(&settings, 0);
+	if (!s.set)
+		return XDP_PASS;
+	return act(&s, handle_packet(ctx, &s));
+}
+
+char _license[] SEC("license") = "GPL";

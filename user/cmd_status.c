@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "cmd.h"
+#include "datapath.h"
+#include "log.h"
+#include "maps.h"
+#include "netlink.h"
+#include "state.h"
+
+/* Everything is collected into one JSON document, and the text is made from that. */
+
+static json_t *counters_json(const u64 sum[SYNSTILE_COUNTERS])
+{
+	json_t *done = json_object(), *observed = json_object();
+	int v;
+
+	for (v = 0; v < V_COUNT; v++) {
+		json_object_set_new(done, verdict_names[v],
+				    json_integer(sum[BANK_DONE * V_COUNT + v]));
+		json_object_set_new(observed, verdict_names[v],
+				    json_integer(sum[BANK_OBSERVED * V_COUNT + v]));
+	}
+	return json_pack("{s:o, s:o}", "done", done, "observed", observed);
+}
+
+static json_t *iface_json(const struct instance *in, const struct attachment *at,
+			  u64 total[SYNSTILE_COUNTERS])
+{
+	u64 sum[SYNSTILE_COUNTERS] = {0};
+	struct link link = {0};
+	int i, fd = datapath_counters(in, at);
+	bool there = !netlink_link(at->ifindex, &link);
+	bool xdp = there && datapath_xdp_there(in, at), tc = there && datapath_tc_there(in, at);
+
+	if (fd >= 0) {
+		maps_add_counters(fd, sum);
+		close(fd);
+	}
+	for (i = 0; i < SYNSTILE_COUNTERS; i++)
+		total[i] += sum[i];
+	return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:o}", "name",
+			 there ? link.name : at->name, "ifindex", (json_int_t)at->ifindex, "mtu",
+			 (json_int_t)link.mtu, "xdp",
+			 !there    ? "gone"
+			 : !xdp    ? "missing"
+			 : at->skb ? "skb"
+				   : "native",
+			 "via", via_name(at->via), "tc", tc ? tc_name(at->tc) : "missing",
+			 "counters", counters_json(sum));
+}
+
+struct addresses {
+	json_t *of[SYNSTILE_MAX_SERVICES];
+};
+
+static int on_listener(const struct listener_key *key, const struct listen_entry *value, void *arg)
+{
+	struct addresses *a = arg;
+	char text[INET6_ADDRSTRLEN];
+
+	if (value->service < SYNSTILE_MAX_SERVICES && a->of[value->service])
+		json_array_append_new(a->of[value->service],
+				      json_string(addr_text(&key->addr, text)));
+	return 0;
+}
+
+static double seconds_since(u64 then)
+{
+	struct timespec now;
+	u64 ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = now.tv_sec * 1000000000ULL + now.tv_nsec;
+	return then && ns > then ? (ns - then) / 1e9 : 0;
+}
+
+/* `addresses` becomes part of the answer. */
+static json_t *service_json(const struct service *s, const struct pressure *p, json_t *addresses)
+{
+	const char *state = s->mode == MODE_ALWAYS        ? "always"
+			    : p->state == PRESSURE_ATTACK ? "attack"
+							  : "calm";
+
+	/* `rate` is that of the last whole window: it stands still when no SYN comes */
+	return json_pack("{s:i, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:o}", "port", ntohs(s->port),
+			 "mode", mode_name(s->mode), "state", state, "state_seconds",
+			 seconds_since(p->since), "rate",
+			 (json_int_t)(seconds_since(p->window_start) > 2 ? 0 : p->rate),
+			 "half_open", (json_int_t)(p->half_open > 0 ? p->half_open : 0),
+			 "half_open_bound", (json_int_t)s->half_open_attack_above, "attacks",
+			 (json_int_t)p->attacks, "addresses", addresses);
+}
+
+static json_t *services_json(const struct maps *m)
+{
+	static struct addresses a;
+	json_t *list = json_array();
+	struct pressure p;
+	struct service s;
+	u32 i, n;
+
+	for (n = 1; n < SYNSTILE_MAX_SERVICES; n++) {
+		if (maps_service(m, n, &s) || !s.port)
+			break;
+		a.of[n] = json_array();
+	}
+	maps_listeners(m, on_listener, &a);
+	for (i = 1; i < n; i++) {
+		if (maps_service(m, i, &s) || maps_pressure(m, i, &p))
+			json_decref(a.of[i]);
+		else
+			json_array_append_new(list, service_json(&s, &p, a.of[i]));
+	}
+	return list;
+}
+
+static json_t *flows_json(const struct maps *m)
+{
+	struct flow_counts c;
+
+	if (maps_count_flows(m, &c))
+		debug("cannot count all flows");
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "total", (json_int_t)c.total,
+			 "half_open", (json_int_t)c.by_state[FLOW_HALF_OPEN], "proven",
+			 (json_int_t)c.by_state[FLOW_PROVEN], "open",
+			 (json_int_t)c.by_state[FLOW_OPEN], "closing",
+			 (json_int_t)c.by_state[FLOW_CLOSING], "closed",
+			 (json_int_t)c.by_state[FLOW_CLOSED]);
+}
+
+static json_t *agent_json(const struct instance *in)
+{
+	int pid = instance_agent(in);
+
+	if (!pid)
+		return json_pack("{s:b}", "running", 0);
+	return json_pack("{s:b, s:i}", "running", 1, "pid", pid);
+}
+
+static json_t *collect(const struct instance *in, const struct state *st, const struct maps *m)
+{
+	u64 total[SYNSTILE_COUNTERS] = {0};
+	json_t *ifaces = json_array();
+	struct settings set = {0};
+	size_t i;
+
+	for (i = 0; i < st->n_ifaces; i++)
+		json_array_append_new(ifaces, iface_json(in, &st->ifaces[i], total));
+	maps_settings(m, &set);
+	return json_pack("{s:s, s:s, s:b, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:o}",
+			 "instance", in->name, "mode", mode_name(st->mode), "ready",
+			 !!(set.flags & SET_READY), "cookies",
+			 st->kernel_cookies ? "kernel" : "own", "cookies_why", st->why, "ports",
+			 st->ports, "agent", agent_json(in), "interfaces", ifaces, "services",
+			 services_json(m), "flows", flows_json(m), "max_flows",
+			 (json_int_t)st->max_flows, "counters", counters_json(total));
+}
+
+/* ---- text ---- */
+
+static const char *text_of(json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s ? s : "-";
+}
+
+static long long int_of(json_t *j, const char *key)
+{
+	return json_integer_value(json_object_get(j, key));
+}
+
+static void print_head(json_t *j)
+{
+	json_t *agent = json_object_get(j, "agent"), *flows = json_object_get(j, "flows");
+	long long pid = int_of(agent, "pid");
+
+	printf("instance  %s, mode %s%s\n", text_of(j, "instance"), text_of(j, "mode"),
+	       json_is_true(json_object_get(j, "ready")) ? "" : " (not ready: watching only)");
+	printf("cookies   %s (%s)\n", text_of(j, "cookies"), text_of(j, "cookies_why"));
+	if (pid)
+		printf("agent     process %lld\n", pid);
+	else
+		printf("agent     not running: new listeners go unprotected; `synstile attach` "
+		       "starts it again\n");
+	printf("flows     %lld of %lld: %lld half-open, %lld proven, %lld open, %lld closing, %lld "
+	       "closed\n",
+	       int_of(flows, "total"), int_of(j, "max_flows"), int_of(flows, "half_open"),
+	       int_of(flows, "proven"), int_of(flows, "open"), int_of(flows, "closing"),
+	       int_of(flows, "closed"));
+}
+
+static void print_counters(json_t *counters, const char *bank, const char *title)
+{
+	json_t *values = json_object_get(counters, bank);
+	bool first = true;
+	long long n;
+	int v;
+
+	for (v = 0; v < V_COUNT; v++) {
+		n = int_of(values, verdict_names[v]);
+		if (!n)
+			continue;
+		if (first)
+			printf("\n%s\n", title);
+		first = false;
+		printf("  %-19s %14lld  %s\n", verdict_names[v], n, verdict_helps[v]);
+	}
+}
+
+static void print_ifaces(json_t *ifaces)
+{
+	json_t *j;
+	size_t i;
+
+	printf("\n%-16s %-8s %-8s %-8s %6s\n", "INTERFACE", "XDP", "VIA", "TC", "MTU");
+	json_array_foreach (ifaces, i, j)
+		printf("%-16s %-8s %-8s %-8s %6lld\n", text_of(j, "name"), text_of(j, "xdp"),
+		       text_of(j, "via"), text_of(j, "tc"), int_of(j, "mtu"));
+}
+
+static void print_services(json_t *services)
+{
+	json_t *j;
+	size_t i;
+
+	printf("\n%-6s %-8s %-8s %10s %10s %13s %8s %10s\n", "PORT", "MODE", "STATE", "FOR",
+	       "SYN/S", "HALF-OPEN", "ATTACKS", "ADDRESSES");
+	json_array_foreach (services, i, j) {
+		double since = json_real_value(json_object_get(j, "state_seconds"));
+		char bound[32], lasts[32] = "-";
+
+		if (since > 0)
+			snprintf(lasts, sizeof(lasts), "%.0f s", since);
+		snprintf(bound, sizeof(bound), "%lld/%lld", int_of(j, "half_open"),
+			 int_of(j, "half_open_bound"));
+		printf("%-6lld %-8s %-8s %10s %10lld %13s %8lld %10zu\n", int_of(j, "port"),
+		       text_of(j, "mode"), text_of(j, "state"), lasts, int_of(j, "rate"), bound,
+		       int_of(j, "attacks"), json_array_size(json_object_get(j, "addresses")));
+	}
+}
+
+static void print_text(json_t *j)
+{
+	json_t *ifaces = json_object_get(j, "interfaces"), *iface;
+	char title[64];
+	size_t i;
+
+	print_head(j);
+	print_ifaces(ifaces);
+	print_services(json_object_get(j, "services"));
+	json_array_foreach (ifaces, i, iface) {
+		snprintf(title, sizeof(title), "%s: packets", text_of(iface, "name"));
+		print_counters(json_object_get(iface, "counters"), "done", title);
+		snprintf(title, sizeof(title),
+			 "%s: packets that would have been treated so (observe)",
+			 text_of(iface, "name"));
+		print_counters(json_object_get(iface, "counters"), "observed", title);
+	}
+	if (json_array_size(ifaces) > 1) {
+		print_counters(json_object_get(j, "counters"), "done", "all interfaces: packets");
+		print_counters(json_object_get(j, "counters"), "observed",
+			       "all interfaces: packets that would have been treated so (observe)");
+	}
+}
+
+static int show(const struct instance *in, const struct state *st, bool as_json)
+{
+	struct maps m;
+	json_t *j;
+	int err = datapath_maps(in, &m);
+
+	if (err)
+		return err;
+	j = collect(in, st, &m);
+	maps_close(&m);
+	if (!j)
+		return -ENOMEM;
+	if (as_json) {
+		json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		putchar('\n');
+	} else {
+		print_text(j);
+	}
+	json_decref(j);
+	return 0;
+}
+
+static int not_running(const struct instance *in, const char *more)
+{
+	fprintf(stderr, "synstile: nothing is attached (instance \"%s\")%s\n", in->name, more);
+	return STATUS_NOT_RUNNING;
+}
+
+static int run(bool as_json)
+{
+	struct instance in;
+	struct state st;
+	int err = common_open(&in);
+
+	if (err)
+		return common_failed(err);
+	err = instance_bpffs(&in, false);
+	if (err) /* no bpffs in sight: no pins, or they are hidden from us */
+		return in.from_initial ? not_running(&in, "") : common_failed(err);
+	err = state_load(&st, in.state);
+	if (err == -ENOENT)
+		return not_running(
+			&in, datapath_exists(&in)
+				     ? ", but there are pins without a record; `synstile detach "
+				       "--all` removes them"
+				     : "");
+	if (err)
+		return common_failed(err);
+	if (st.cookie == in.cookie)
+		err = show(&in, &st, as_json);
+	state_free(&st);
+	if (st.cookie != in.cookie)
+		return not_running(&in, "; what is left is of an earlier namespace of this name");
+	if (err == -ENOENT)
+		return not_running(&in,
+				   ": its pins are gone; `synstile detach --all` removes the rest");
+	return err ? common_failed(err) : STATUS_OK;
+}
+
+int cmd_status(int argc, char **argv)
+{
+	static const struct option options[] = {COMMON_LONG, {"json", no_argument, NULL, 'j'}, {}};
+	bool as_json = false;
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, COMMON_SHORT "j", options, NULL)) != -1) {
+		if (c == 'j')
+			as_json = true;
+		else if (common_option(c, "status", &status))
+			return status;
+	}
+	if (optind < argc)
+		return common_usage("status", "nothing expected at \"%s\"", argv[optind]);
+	return run(as_json);
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "instance.h"
+#include "log.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+#define BPF_FS_MAGIC_ 0xcafe4a11
+#define NETNS_DIR     "/run/netns"
+#define LOCK_WAIT_MS  5000
+
+static void sleep_ms(long ms)
+{
+	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+	nanosleep(&t, NULL);
+}
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return !stat(a, &sa) && !stat(b, &sb) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+int encode_name(char *buf, size_t size, const char *name)
+{
+	size_t n = 0;
+
+	for (; *name; name++) {
+		if (n + 4 > size)
+			return fail(ENAMETOOLONG, "name too long");
+		if (*name == '.' || *name == '%')
+			n += sprintf(buf + n, "%%%02x", *name);
+		else
+			buf[n++] = *name;
+	}
+	buf[n] = 0;
+	return 0;
+}
+
+static int enter(const char *name)
+{
+	char path[512];
+	int fd, err;
+
+	if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
+		return fail(
+			EINVAL,
+			"\"%s\" is not the name of a network namespace; `ip netns list` shows them",
+			name);
+	err = format(path, sizeof(path), NETNS_DIR "/%s", name);
+	if (err)
+		return err;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail(errno,
+			    "no network namespace \"%s\" (%s: %s); `ip netns list` shows them",
+			    name, path, strerror(errno));
+	err = setns(fd, CLONE_NEWNET);
+	if (err)
+		err = fail(errno, "cannot enter network namespace \"%s\": %s%s", name,
+			   strerror(errno), errno == EPERM ? "; run as root" : "");
+	close(fd);
+	return err;
+}
+
+/* The name under /run/netns of the namespace that we are in. */
+static bool own_name(char *name, size_t size)
+{
+	struct dirent *d;
+	char path[512];
+	bool found = false;
+	DIR *dir = opendir(NETNS_DIR);
+
+	while (dir && !found && (d = readdir(dir))) {
+		if (d->d_name[0] == '.' || format(path, sizeof(path), NETNS_DIR "/%s", d->d_name))
+			continue;
+		found = same_file(path, "/proc/self/ns/net") &&
+			!format(name, size, "%s", d->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static int read_cookie(u64 *cookie)
+{
+	socklen_t len = sizeof(*cookie);
+	int err = 0, fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &len))
+		err = fail(errno,
+			   "cannot identify the network namespace (SO_NETNS_COOKIE: %s); "
+			   "Linux 5.14 or later is needed",
+			   strerror(errno));
+	close(fd);
+	return err;
+}
+
+int instance_open(struct instance *in, const char *netns)
+{
+	char encoded[400];
+	struct stat st;
+	int err;
+
+	memset(in, 0, sizeof(*in));
+	in->lock_fd = -1;
+	in->from_initial = same_file("/proc/1/ns/net", "/proc/self/ns/net");
+	err = netns ? enter(netns) : 0;
+	if (err)
+		return err;
+	if (netns)
+		err = format(in->netns, sizeof(in->netns), "%s", netns);
+	else if (!in->from_initial)
+		own_name(in->netns, sizeof(in->netns));
+	if (!err)
+		err = read_cookie(&in->cookie);
+	if (err)
+		return err;
+	if (same_file("/proc/1/ns/net", "/proc/self/ns/net"))
+		err = format(in->name, sizeof(in->name), "host");
+	else if (in->netns[0])
+		err = format(in->name, sizeof(in->name), "ns-%s", in->netns);
+	else if (stat("/proc/self/ns/net", &st))
+		err = fail(errno, "/proc/self/ns/net: %s; is /proc mounted?", strerror(errno));
+	else
+		err = format(in->name, sizeof(in->name), "ns-inode-%lu", (unsigned long)st.st_ino);
+	if (!err)
+		err = encode_name(encoded, 200, in->name);
+	if (!err)
+		err = format(in->pins, sizeof(in->pins), PINS_DIR "/%s", encoded);
+	if (!err)
+		err = format(in->state, sizeof(in->state), RUN_DIR "/%s.json", encoded);
+	if (!err)
+		err = format(in->lock, sizeof(in->lock), RUN_DIR "/%s.lock", encoded);
+	if (!err)
+		err = format(in->pid, sizeof(in->pid), RUN_DIR "/%s.pid", encoded);
+	return err;
+}
+
+static bool is_bpffs(void)
+{
+	struct statfs fs;
+
+	return !statfs(BPFFS, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC_;
+}
+
+int instance_bpffs(const struct instance *in, bool may_mount)
+{
+	if (is_bpffs())
+		return 0;
+	/* ip-netns(8) mounts a fresh /sys for what it runs: the host's pins are out of sight,
+	 * and a bpffs mounted here would vanish with the command. */
+	if (!in->from_initial)
+		return fail(
+			ENOENT,
+			"the BPF file system is not visible here (%s): `ip netns exec` hides it. "
+			"Run `synstile -n %s ...` outside the namespace instead",
+			BPFFS, in->netns[0] ? in->netns : "NAME");
+	if (!may_mount)
+		return fail(ENOENT, "no BPF file system at %s", BPFFS);
+	if (mount("bpf", BPFFS, "bpf", 0, "mode=0700"))
+		return fail(errno,
+			    "cannot mount the BPF file system at %s: %s; try `mount -t bpf bpf %s`",
+			    BPFFS, strerror(errno), BPFFS);
+	debug("mounted the BPF file system at %s", BPFFS);
+	return 0;
+}
+
+/* Is any process but this one in our network namespace? */
+static bool has_company(void)
+{
+	char path[300];
+	struct dirent *d;
+	bool found = false;
+	DIR *dir = opendir("/proc");
+
+	if (!dir)
+		return true;
+	while (!found && (d = readdir(dir))) {
+		int pid = atoi(d->d_name);
+
+		if (pid <= 0 || pid == getpid())
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+		found = same_file(path, "/proc/self/ns/net");
+	}
+	closedir(dir);
+	return found;
+}
+
+bool instance_alive(const struct instance *in)
+{
+	char path[512];
+
+	if (!strcmp(in->name, "host"))
+		return true;
+	if (!in->netns[0])
+		return has_company();
+	snprintf(path, sizeof(path), NETNS_DIR "/%s", in->netns);
+	return same_file(path, "/proc/self/ns/net");
+}
+
+/* The path still leads to the file we locked: nobody removed it in between. */
+static bool still_linked(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return !fstat(fd, &a) && !stat(path, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+static int open_lock(const char *path)
+{
+	int fd;
+
+	if (mkdir(RUN_DIR, 0755) && errno != EEXIST)
+		return fail(errno, "cannot create %s: %s", RUN_DIR, strerror(errno));
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == ENOENT)
+		return -EAGAIN; /* the last detach of another instance removed the folder just now
+				 */
+	if (fd < 0)
+		return fail(errno, "cannot open %s: %s", path, strerror(errno));
+	return fd;
+}
+
+int instance_trylock(struct instance *in, const char *what)
+{
+	int fd = open_lock(in->lock);
+
+	if (fd < 0)
+		return fd == -EAGAIN ? -EBUSY : fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) || !still_linked(fd, in->lock)) {
+		close(fd);
+		return -EBUSY;
+	}
+	if (ftruncate(fd, 0) || dprintf(fd, "%d %s\n", getpid(), what) < 0)
+		debug("cannot write %s", in->lock);
+	in->lock_fd = fd;
+	return 0;
+}
+
+static int lock_timeout(const struct instance *in)
+{
+	char who[128] = "";
+	int fd = open(in->lock, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, who, sizeof(who) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	who[n > 0 ? n : 0] = 0;
+	who[strcspn(who, "\n")] = 0;
+	return fail(EBUSY,
+		    "another synstile command has been at work on instance \"%s\" for more than "
+		    "%d s (process and command: %s); try again when it is done",
+		    in->name, LOCK_WAIT_MS / 1000, who[0] ? who : "unknown");
+}
+
+int instance_lock(struct instance *in, const char *what)
+{
+	int waited, err;
+
+	for (waited = 0; waited < LOCK_WAIT_MS; waited += 20) {
+		err = instance_trylock(in, what);
+		if (err != -EBUSY)
+			return err;
+		sleep_ms(20);
+	}
+	return lock_timeout(in);
+}
+
+void instance_unlock(struct instance *in, bool forget)
+{
+	if (in->lock_fd < 0)
+		return;
+	if (forget) {
+		unlink(in->pid);
+		unlink(in->state);
+		unlink(in->lock);
+		rmdir(RUN_DIR); /* fails while another instance lives */
+	}
+	close(in->lock_fd);
+	in->lock_fd = -1;
+}
+
+int instance_agent(const struct instance *in)
+{
+	char text[32] = "";
+	int pid = 0, fd = open(in->pid, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	/* the agent holds this lock as long as it lives */
+	if (flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK &&
+	    read(fd, text, sizeof(text) - 1) > 0)
+		pid = atoi(text);
+	close(fd);
+	return pid;
+}
+
+int instance_stop_agent(const struct instance *in)
+{
+	int pid = instance_agent(in), waited;
+
+	if (!pid)
+		return 0;
+	if (kill(pid, SIGTERM))
+		return fail(errno, "cannot stop the agent (process %d): %s", pid, strerror(errno));
+	for (waited = 0; waited < 5000; waited += 10) {
+		if (!instance_agent(in))
+			return 0;
+		if (waited == 3000)
+			kill(pid, SIGKILL);
+		sleep_ms(10);
+	}
+	return fail(EBUSY, "the agent (process %d) does not end; try `kill -9 %d`", pid, pid);
+}

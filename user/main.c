@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "datapath.h"
+#include "log.h"
+
+static int cmd_help(int argc, char **argv);
+static int cmd_version(int argc, char **argv);
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *arguments;
+	const char *summary; /* NULL: not for people */
+	const char *help;
+} commands[] = {
+	{"attach", cmd_attach, "IFACE... [OPTION...]",
+	 "protect the listening TCP sockets of this host",
+	 "  -m, --mode observe|auto|always  observe: count only; auto: SYN cookies under attack;\n"
+	 "                                  always: for every new connection (default: auto)\n"
+	 "  -p, --ports 80,443,8000-8100    protect these ports (default: all that listen)\n"
+	 "  -x, --xdp native|skb|auto       in the driver, or generic (default: native, then skb)\n"
+	 "  -t, --tc tcx|clsact|auto        how to attach to TC (default: tcx, then clsact)\n"
+	 "  -c, --cookies own|kernel|auto   own: keep all TCP options, Linux 6.9; kernel: Linux "
+	 "6.0\n"
+	 "                                  (default: own, then kernel)\n"
+	 "  -f, --max-flows N               connections that can be followed (default: 262144)\n"},
+	{"detach", cmd_detach, "IFACE... | --all", "stop protecting, and give back every setting",
+	 "  -a, --all                       every interface of this instance\n"},
+	{"status", cmd_status, "[-j]", "what is protected, under attack, counted",
+	 "  -j, --json                      for programs\n"},
+	{"agent", cmd_agent, "", NULL, ""},
+	{"help", cmd_help, "[COMMAND]", "this text, or that of a command", ""},
+	{"version", cmd_version, "", "the version", ""},
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(*commands))
+
+static const char common_help[] =
+	"  -n, --netns NAME                in this network namespace (`ip netns list`)\n"
+	"  -v, --verbose                   more of what happens\n"
+	"  -h, --help                      help\n";
+
+static const char *chosen_netns;
+
+static const struct command *find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < N_COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static void print_commands(FILE *to)
+{
+	size_t i;
+
+	fprintf(to, "Usage: synstile [-n NAMESPACE] COMMAND [ARGUMENTS]\n\n");
+	for (i = 0; i < N_COMMANDS; i++)
+		if (commands[i].summary)
+			fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	fprintf(to,
+		"\n%s\n`synstile COMMAND --help` tells more. Exit status: 0 ok, 1 failure, 2 "
+		"usage,\n"
+		"3 not running.\n",
+		common_help);
+}
+
+static void print_help(const struct command *c)
+{
+	printf("Usage: synstile %s %s\n\n%s\n%s%s", c->name, c->arguments,
+	       c->summary ? c->summary : "", c->help, common_help);
+}
+
+static int unknown_command(const char *name)
+{
+	const char *names[N_COMMANDS], *guess;
+	size_t i, n = 0;
+
+	for (i = 0; i < N_COMMANDS; i++)
+		if (commands[i].summary)
+			names[n++] = commands[i].name;
+	guess = nearest(name, names, n);
+	fprintf(stderr, "synstile: no command \"%s\"%s%s%s; `synstile help` lists them\n", name,
+		guess ? "; did you mean \"" : "", guess ? guess : "", guess ? "\"?" : "");
+	return STATUS_USAGE;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	const struct command *c;
+
+	if (argc < 2 || argv[1][0] == '-') {
+		print_commands(stdout);
+		return STATUS_OK;
+	}
+	c = find(argv[1]);
+	if (!c)
+		return unknown_command(argv[1]);
+	print_help(c);
+	return STATUS_OK;
+}
+
+static int cmd_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	printf("synstile %s\n", VERSION);
+	return STATUS_OK;
+}
+
+bool common_option(int c, const char *command, int *status)
+{
+	switch (c) {
+	case 'n':
+		chosen_netns = optarg;
+		return false;
+	case 'v':
+		log_verbose = true;
+		return false;
+	case 'h':
+		print_help(find(command));
+		*status = STATUS_OK;
+		return true;
+	default: /* getopt has said what is wrong */
+		fprintf(stderr, "`synstile %s --help` lists the options\n", command);
+		*status = STATUS_USAGE;
+		return true;
+	}
+}
+
+int common_usage(const char *command, const char *fmt, ...)
+{
+	va_list args;
+
+	fputs("synstile: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "; `synstile %s --help` tells more\n", command);
+	return STATUS_USAGE;
+}
+
+int common_failed(int err)
+{
+	fprintf(stderr, "synstile: %s\n", fail_reason(err));
+	return STATUS_FAILED;
+}
+
+/* CAP_NET_ADMIN and CAP_SYS_ADMIN: attaching, pinning, mounting, entering namespaces. */
+static bool privileged(void)
+{
+	const unsigned long long needed = 1ULL << 12 | 1ULL << 21;
+	unsigned long long effective = 0;
+	char line[256];
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "CapEff: %llx", &effective);
+	if (f)
+		fclose(f);
+	return (effective & needed) == needed;
+}
+
+int common_open(struct instance *in)
+{
+	if (!privileged())
+		return fail(EPERM, geteuid() ? "only root can do this; try `sudo synstile ...`"
+					     : "root lacks capabilities here (CAP_SYS_ADMIN and "
+					       "CAP_NET_ADMIN are "
+					       "needed); run it outside the container");
+	datapath_init();
+	return instance_open(in, chosen_netns);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		COMMON_LONG, {"version", no_argument, NULL, 'V'}, {}};
+	static char title[64];
+	const struct command *command;
+	int c, status;
+
+	/* '+': what follows the command is the command's */
+	while ((c = getopt_long(argc, argv, "+" COMMON_SHORT "V", options, NULL)) != -1) {
+		if (c == 'h')
+			return cmd_help(0, NULL);
+		if (c == 'V')
+			return cmd_version(0, NULL);
+		if (common_option(c, "help", &status))
+			return status;
+	}
+	if (optind >= argc) {
+		print_commands(stderr);
+		return STATUS_USAGE;
+	}
+	command = find(argv[optind]);
+	if (!command)
+		return unknown_command(argv[optind]);
+	argc -= optind;
+	argv += optind;
+	optind = 0; /* glibc: start afresh */
+	snprintf(title, sizeof(title), "synstile %s", command->name);
+	argv[0] = title; /* what getopt begins its messages with */
+	return command->run(argc, argv);
+}

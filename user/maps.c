@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "cookie.h"
+#include "log.h"
+#include "maps.h"
+
+#define BATCH 4096
+
+const char *const verdict_names[V_COUNT] = {
+#define X(id, action, name, help) [V_##id] = name,
+	SYNSTILE_VERDICTS(X)
+#undef X
+};
+
+const char *const verdict_helps[V_COUNT] = {
+#define X(id, action, name, help) [V_##id] = help,
+	SYNSTILE_VERDICTS(X)
+#undef X
+};
+
+void maps_close(struct maps *m)
+{
+	int *fds[] = {&m->flows,    &m->listeners, &m->ports, &m->services,
+		      &m->pressure, &m->settings,  &m->shared};
+	size_t i;
+
+	for (i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+static int get(int fd, u32 index, void *value)
+{
+	return bpf_map_lookup_elem(fd, &index, value) ? -errno : 0;
+}
+
+static int put(int fd, u32 index, const void *value)
+{
+	return bpf_map_update_elem(fd, &index, value, BPF_ANY) ? -errno : 0;
+}
+
+int maps_settings(const struct maps *m, struct settings *set)
+{
+	return get(m->settings, 0, set);
+}
+
+int maps_set_settings(const struct maps *m, const struct settings *set)
+{
+	return put(m->settings, 0, set);
+}
+
+int maps_new_settings(struct settings *set)
+{
+	memset(set, 0, sizeof(*set));
+	if (getrandom(set->key.k, sizeof(set->key.k), 0) != sizeof(set->key.k) ||
+	    getrandom(&set->ts_offset, sizeof(set->ts_offset), 0) != sizeof(set->ts_offset))
+		return fail(EIO, "no random numbers for the cookie key (getrandom: %s)",
+			    strerror(errno));
+	set->key.id = 1;
+	cookie_fill_codes(set->cookie_codes);
+	return 0;
+}
+
+int maps_service(const struct maps *m, u32 index, struct service *s)
+{
+	return get(m->services, index, s);
+}
+
+int maps_set_service(const struct maps *m, u32 index, const struct service *s, u16 port)
+{
+	u32 one = 1;
+	int err = put(m->services, index, s);
+
+	return err ? err : put(m->ports, port, &one);
+}
+
+int maps_pressure(const struct maps *m, u32 index, struct pressure *p)
+{
+	return get(m->pressure, index, p);
+}
+
+int maps_listeners(const struct maps *m, listener_fn fn, void *arg)
+{
+	struct listener_key key, *previous = NULL;
+	struct listen_entry value;
+	u32 seen = 0;
+	int err = 0;
+
+	/* a key deleted meanwhile restarts the walk; the bound ends it */
+	while (!err && seen++ < 2 * SYNSTILE_MAX_LISTENERS &&
+	       !bpf_map_get_next_key(m->listeners, previous, &key)) {
+		if (!bpf_map_lookup_elem(m->listeners, &key, &value))
+			err = fn(&key, &value, arg);
+		previous = &key;
+	}
+	return err;
+}
+
+int maps_count_flows(const struct maps *m, struct flow_counts *counts)
+{
+	struct flow_key *keys = calloc(BATCH, sizeof(*keys));
+	struct flow *flows = calloc(BATCH, sizeof(*flows));
+	/* the kernel writes a position here, in the size of a key at most */
+	struct flow_key position;
+	bool first = true;
+	u32 n, i;
+	int err = keys && flows ? 0 : -ENOMEM;
+
+	memset(counts, 0, sizeof(*counts));
+	while (!err) {
+		n = BATCH;
+		if (bpf_map_lookup_batch(m->flows, first ? NULL : &position, &position, keys, flows,
+					 &n, NULL))
+			err = -errno;
+		if (err && err != -ENOENT)
+			break;
+		first = false;
+		counts->total += n;
+		for (i = 0; i < n; i++)
+			if (flows[i].state <= FLOW_CLOSED)
+				counts->by_state[flows[i].state]++;
+	}
+	free(keys);
+	free(flows);
+	return err == -ENOENT ? 0 : err;
+}
+
+int maps_add_flow(const struct maps *m, const struct flow_key *key, const struct flow *f)
+{
+	if (!bpf_map_update_elem(m->flows, key, f, BPF_NOEXIST) || errno == EEXIST)
+		return 0;
+	return -errno;
+}
+
+int maps_add_counters(int fd, u64 sum[SYNSTILE_COUNTERS])
+{
+	int cpus = libbpf_num_possible_cpus(), cpu, err = 0;
+	u64 *values;
+	u32 i;
+
+	if (cpus < 0)
+		return cpus;
+	values = calloc(cpus, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	for (i = 0; !err && i < SYNSTILE_COUNTERS; i++) {
+		err = get(fd, i, values);
+		for (cpu = 0; !err && cpu < cpus; cpu++)
+			sum[i] += values[cpu];
+	}
+	free(values);
+	return err;
+}
+
+int maps_set_iface(int fd, const struct iface *iface)
+{
+	return put(fd, 0, iface);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Typed access to an instance's maps. All functions return 0 or -errno. */
+#ifndef SYNSTILE_USER_MAPS_H
+#define SYNSTILE_USER_MAPS_H
+
+#include <synstile/flow.h>
+#include <synstile/service.h>
+#include <synstile/settings.h>
+#include <synstile/verdict.h>
+
+/* Descriptors; see bpf/maps.bpf.h. datapath_maps() opens them. */
+struct maps {
+	int flows, listeners, ports, services, pressure, settings, shared;
+};
+
+#define NO_MAPS                                                                                    \
+	{                                                                                          \
+		-1, -1, -1, -1, -1, -1, -1                                                         \
+	}
+
+void maps_close(struct maps *m);
+
+int maps_settings(const struct maps *m, struct settings *set);
+int maps_set_settings(const struct maps *m, const struct settings *set);
+/* The first settings of an instance: fresh keys, not READY. */
+int maps_new_settings(struct settings *set);
+
+int maps_service(const struct maps *m, u32 index, struct service *s);
+/* Also makes the datapath look at packets for this port (host order). */
+int maps_set_service(const struct maps *m, u32 index, const struct service *s, u16 port);
+int maps_pressure(const struct maps *m, u32 index, struct pressure *p);
+
+/* Calls fn for each listener; stops at the first non-zero result, and returns it. */
+typedef int (*listener_fn)(const struct listener_key *key, const struct listen_entry *value,
+			   void *arg);
+int maps_listeners(const struct maps *m, listener_fn fn, void *arg);
+
+struct flow_counts {
+	u64 total;
+	u64 by_state[FLOW_CLOSED + 1]; /* index: enum flow_state */
+};
+
+int maps_count_flows(const struct maps *m, struct flow_counts *counts);
+/* Enters a connection unless it is known. -E2BIG: the table is full. */
+int maps_add_flow(const struct maps *m, const struct flow_key *key, const struct flow *f);
+
+/* Adds the counters of one interface, all CPUs, to `sum`. */
+int maps_add_counters(int fd, u64 sum[SYNSTILE_COUNTERS]);
+int maps_set_iface(int fd, const struct iface *iface);
+
+/* Index: enum synstile_verdict. */
+extern const char *const verdict_names[V_COUNT];
+extern const char *const verdict_helps[V_COUNT];
+
+#endif

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/inet_diag.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libmnl/libmnl.h>
+
+#include "log.h"
+#include "netlink.h"
+
+#define BUFFER 32768
+
+/* A dump: what to call for each message, and what it returned when it stopped. */
+struct dump {
+	union {
+		socket_fn socket;
+		address_fn address;
+		link_fn link;
+	} fn;
+	void *arg;
+	int result;
+};
+
+struct addr addr_v4(__be32 a)
+{
+	return (struct addr){.w = {0, 0, htonl(0xffff), a}};
+}
+
+bool addr_is_v4(const struct addr *a)
+{
+	return !a->w[0] && !a->w[1] && a->w[2] == htonl(0xffff);
+}
+
+bool addr_is_any(const struct addr *a)
+{
+	return !a->w[0] && !a->w[1] && !a->w[3] && (!a->w[2] || a->w[2] == htonl(0xffff));
+}
+
+bool addr_is_loopback(const struct addr *a)
+{
+	if (addr_is_v4(a))
+		return a->b[12] == 127;
+	return !a->w[0] && !a->w[1] && !a->w[2] && a->w[3] == htonl(1);
+}
+
+const char *addr_text(const struct addr *a, char *buf)
+{
+	if (addr_is_v4(a))
+		return inet_ntop(AF_INET, &a->w[3], buf, INET6_ADDRSTRLEN);
+	return inet_ntop(AF_INET6, a->b, buf, INET6_ADDRSTRLEN);
+}
+
+static int receive(struct mnl_socket *nl, u32 seq, mnl_cb_t each, struct dump *d)
+{
+	char *buf = malloc(BUFFER);
+	int run = MNL_CB_OK;
+	ssize_t n;
+
+	if (!buf)
+		return -ENOMEM;
+	while (run > MNL_CB_STOP) {
+		n = mnl_socket_recvfrom(nl, buf, BUFFER);
+		run = n < 0 ? -1 : mnl_cb_run(buf, n, seq, mnl_socket_get_portid(nl), each, d);
+	}
+	n = run < 0 ? -errno : d->result;
+	free(buf);
+	return n;
+}
+
+/* Sends one dump request and hands each answer to `each`. */
+static int dump(int bus, struct nlmsghdr *request, mnl_cb_t each, struct dump *d)
+{
+	struct mnl_socket *nl = mnl_socket_open2(bus, SOCK_CLOEXEC);
+	int err;
+
+	if (!nl)
+		return -errno;
+	d->result = 0;
+	request->nlmsg_seq = time(NULL);
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
+		err = -errno;
+	else
+		err = receive(nl, request->nlmsg_seq, each, d);
+	mnl_socket_close(nl);
+	return err;
+}
+
+/* ---- sockets ---- */
+
+static struct addr diag_addr(u8 family, const __be32 *words)
+{
+	struct addr a;
+
+	if (family == AF_INET)
+		return addr_v4(words[0]);
+	memcpy(a.b, words, sizeof(a.b));
+	return a;
+}
+
+static bool is_mptcp(const struct nlattr *ulp)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested (a, ulp) {
+		if (mnl_attr_get_type(a) == INET_ULP_INFO_NAME)
+			return !strcmp(mnl_attr_get_str(a), "mptcp");
+	}
+	return false;
+}
+
+static int on_socket(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(nlh);
+	struct dump *d = arg;
+	const struct nlattr *a;
+	const u32 *mem;
+	struct tcp_socket sk = {
+		.local = diag_addr(m->idiag_family, m->id.idiag_src),
+		.remote = diag_addr(m->idiag_family, m->id.idiag_dst),
+		.local_port = m->id.idiag_sport,
+		.remote_port = m->id.idiag_dport,
+		.state = m->idiag_state,
+		.v6 = m->idiag_family == AF_INET6,
+		.backlog = m->idiag_wqueue,
+	};
+
+	mnl_attr_for_each (a, nlh, sizeof(*m)) {
+		switch (mnl_attr_get_type(a)) {
+		case INET_DIAG_SKMEMINFO:
+			mem = mnl_attr_get_payload(a);
+			sk.rcvbuf = mem[SK_MEMINFO_RCVBUF];
+			break;
+		case INET_DIAG_SKV6ONLY:
+			sk.v6only = mnl_attr_get_u8(a);
+			break;
+		case INET_DIAG_ULP_INFO:
+			sk.mptcp = is_mptcp(a);
+			break;
+		}
+	}
+	d->result = d->fn.socket(&sk, d->arg);
+	return d->result ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+static int sockets_of(u8 family, u32 states, struct dump *d)
+{
+	char buf[256] = "";
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct inet_diag_req_v2 *req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
+
+	nlh->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	req->sdiag_family = family;
+	req->sdiag_protocol = IPPROTO_TCP;
+	req->idiag_states = states;
+	if (states & 1 << TCP_LISTEN)
+		req->idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1);
+	return dump(NETLINK_SOCK_DIAG, nlh, on_socket, d);
+}
+
+int netlink_sockets(u32 states, socket_fn fn, void *arg)
+{
+	struct dump d = {.fn.socket = fn, .arg = arg};
+	int err = sockets_of(AF_INET, states, &d);
+
+	if (!err)
+		err = sockets_of(AF_INET6, states, &d);
+	if (err == -ENOENT && !d.result)
+		err = 0; /* no IPv6 on this host */
+	if (err < 0)
+		fail(-err,
+		     "cannot list TCP sockets (sock_diag: %s); the kernel needs CONFIG_INET_DIAG "
+		     "and CONFIG_INET_TCP_DIAG (`modprobe tcp_diag`)",
+		     strerror(-err));
+	return err;
+}
+
+/* ---- addresses and links ---- */
+
+static int on_address(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(nlh);
+	const void *local = NULL, *address = NULL;
+	struct dump *d = arg;
+	const struct nlattr *a;
+	struct addr found;
+
+	mnl_attr_for_each (a, nlh, sizeof(*m)) {
+		if (mnl_attr_get_type(a) == IFA_LOCAL)
+			local = mnl_attr_get_payload(a);
+		else if (mnl_attr_get_type(a) == IFA_ADDRESS)
+			address = mnl_attr_get_payload(a);
+	}
+	/* on point-to-point links IFA_ADDRESS is the far end */
+	if (!local)
+		local = address;
+	if (!local || (m->ifa_family != AF_INET && m->ifa_family != AF_INET6))
+		return MNL_CB_OK;
+	found = diag_addr(m->ifa_family, local);
+	d->result = d->fn.address(&found, m->ifa_index, d->arg);
+	return d->result ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+int netlink_addresses(address_fn fn, void *arg)
+{
+	struct dump d = {.fn.address = fn, .arg = arg};
+	char buf[256] = "";
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+	int err;
+
+	nlh->nlmsg_type = RTM_GETADDR;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	m->ifa_family = AF_UNSPEC;
+	err = dump(NETLINK_ROUTE, nlh, on_address, &d);
+	if (err < 0 && err != -EINTR) /* EINTR: addresses changed meanwhile; ask again */
+		fail(-err, "cannot list the host's addresses (rtnetlink): %s", strerror(-err));
+	return err;
+}
+
+static void link_kind(const struct nlattr *info, struct link *link)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested (a, info) {
+		if (mnl_attr_get_type(a) == IFLA_INFO_KIND)
+			strncpy(link->kind, mnl_attr_get_str(a), sizeof(link->kind) - 1);
+	}
+}
+
+static int on_link(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifinfomsg *m = mnl_nlmsg_get_payload(nlh);
+	struct link link = {.ifindex = m->ifi_index,
+			    .up = m->ifi_flags & IFF_UP,
+			    .loopback = m->ifi_flags & IFF_LOOPBACK};
+	struct dump *d = arg;
+	const struct nlattr *a;
+
+	mnl_attr_for_each (a, nlh, sizeof(*m)) {
+		switch (mnl_attr_get_type(a)) {
+		case IFLA_IFNAME:
+			strncpy(link.name, mnl_attr_get_str(a), sizeof(link.name) - 1);
+			break;
+		case IFLA_MTU:
+			link.mtu = mnl_attr_get_u32(a);
+			break;
+		case IFLA_LINK:
+			link.lower = mnl_attr_get_u32(a);
+			break;
+		case IFLA_LINK_NETNSID:
+			link.netns_lower = true;
+			break;
+		case IFLA_LINKINFO:
+			link_kind(a, &link);
+			break;
+		}
+	}
+	d->result = d->fn.link(&link, d->arg);
+	return d->result ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+/* ifindex 0: all links. */
+static int links(u32 ifindex, struct dump *d)
+{
+	char buf[256] = "";
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+
+	nlh->nlmsg_type = RTM_GETLINK;
+	/* the kernel ends a single answer with an acknowledgement only when asked */
+	nlh->nlmsg_flags = NLM_F_REQUEST | (ifindex ? NLM_F_ACK : NLM_F_DUMP);
+	m->ifi_family = AF_UNSPEC;
+	m->ifi_index = ifindex;
+	return dump(NETLINK_ROUTE, nlh, on_link, d);
+}
+
+int netlink_links(link_fn fn, void *arg)
+{
+	struct dump d = {.fn.link = fn, .arg = arg};
+	int err = links(0, &d);
+
+	if (err < 0 && err != -EINTR)
+		fail(-err, "cannot list the host's interfaces (rtnetlink): %s", strerror(-err));
+	return err;
+}
+
+static int copy_link(const struct link *link, void *arg)
+{
+	*(struct link *)arg = *link;
+	return 0;
+}
+
+int netlink_link(u32 ifindex, struct link *link)
+{
+	struct dump d = {.fn.link = copy_link, .arg = link};
+
+	return links(ifindex, &d);
+}
+
+static int on_filter(const struct nlmsghdr *nlh, void *arg)
+{
+	struct dump *d = arg;
+
+	(void)nlh;
+	d->result = 1;
+	return MNL_CB_STOP;
+}
+
+int netlink_has_filters(u32 ifindex)
+{
+	static const u32 parents[] = {TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
+				      TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)};
+	int err = 0;
+	size_t i;
+
+	for (i = 0; !err && i < 2; i++) {
+		char buf[256] = "";
+		struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+		struct tcmsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+		struct dump d = {0};
+
+		nlh->nlmsg_type = RTM_GETTFILTER;
+		nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+		m->tcm_family = AF_UNSPEC;
+		m->tcm_ifindex = ifindex;
+		m->tcm_parent = parents[i];
+		err = dump(NETLINK_ROUTE, nlh, on_filter, &d);
+	}
+	return err;
+}
+
+/* ---- changes ---- */
+
+int netlink_monitor(void)
+{
+	struct sockaddr_nl to = {.nl_family = AF_NETLINK,
+				 .nl_groups =
+					 RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&to, sizeof(to))) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+bool netlink_changed(int monitor)
+{
+	bool changed = false;
+	char buf[8192];
+
+	/* an overrun (ENOBUFS) is a change too */
+	while (recv(monitor, buf, sizeof(buf), 0) >= 0 || errno == ENOBUFS)
+		changed = true;
+	return changed;
+}

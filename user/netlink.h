@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the kernel tells over netlink: TCP sockets, addresses, links, filters. */
+#ifndef SYNSTILE_NETLINK_H
+#define SYNSTILE_NETLINK_H
+
+#include <net/if.h>
+
+#include <synstile/types.h>
+
+/* Addresses as in maps: IPv4 is ::ffff:a.b.c.d, and its wildcard ::ffff:0.0.0.0. */
+struct tcp_socket {
+	struct addr local, remote;
+	__be16 local_port, remote_port;
+	u8 state;    /* TCP_ESTABLISHED ... of <netinet/tcp.h> */
+	bool v6;     /* an IPv6 socket */
+	bool v6only; /* LISTEN: takes no IPv4 */
+	bool mptcp;  /* LISTEN: speaks Multipath TCP */
+	u32 backlog; /* LISTEN: as given to listen(), capped by somaxconn */
+	u32 rcvbuf;  /* LISTEN: bytes */
+};
+
+typedef int (*socket_fn)(const struct tcp_socket *sk, void *arg);
+/* Calls fn for every socket in one of `states` (1 << TCP_...); stops at the first non-zero
+ * result, and returns it. Sockets that come and go meanwhile may be missed. */
+int netlink_sockets(u32 states, socket_fn fn, void *arg);
+
+typedef int (*address_fn)(const struct addr *address, u32 ifindex, void *arg);
+int netlink_addresses(address_fn fn, void *arg);
+
+struct link {
+	char name[IF_NAMESIZE];
+	u32 ifindex;
+	u32 lower; /* the link below (a VLAN's device), or 0 */
+	u32 mtu;
+	bool up;
+	bool loopback;
+	bool netns_lower; /* `lower` is in another namespace */
+	char kind[16];    /* "veth", "vlan", ... or "" */
+};
+
+typedef int (*link_fn)(const struct link *link, void *arg);
+int netlink_links(link_fn fn, void *arg);
+/* -ENODEV if there is none. */
+int netlink_link(u32 ifindex, struct link *link);
+
+/* 1 if the clsact qdisc of this interface holds a filter, 0 if not. */
+int netlink_has_filters(u32 ifindex);
+
+/* A socket that becomes readable when a link or an address changes; closed by close(). */
+int netlink_monitor(void);
+/* Has anything changed since the last call? */
+bool netlink_changed(int monitor);
+
+struct addr addr_v4(__be32 a);
+bool addr_is_v4(const struct addr *a);
+bool addr_is_any(const struct addr *a);      /* of either family */
+bool addr_is_loopback(const struct addr *a); /* of either family */
+/* `buf` holds at least INET6_ADDRSTRLEN. */
+const char *addr_text(const struct addr *a, char *buf);
+
+#endif

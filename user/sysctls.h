@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The kernel's settings: what the datapath must know of them, and the few that it changes. */
+#ifndef SYNSTILE_SYSCTLS_H
+#define SYNSTILE_SYSCTLS_H
+
+#include <synstile/settings.h>
+
+#include "state.h"
+
+/* Adds to `st` what must be changed for its cookie back end and mode; changes nothing yet. */
+int sysctls_plan(struct state *st);
+/* Makes the changes recorded in `st`, which must have been saved before. */
+int sysctls_apply(const struct state *st);
+/* Undoes them, except what somebody else has changed since. */
+void sysctls_restore(const struct state *st);
+
+/* Fills what the datapath needs, except READY and the keys. `ifname` gives the hop limit. */
+int sysctls_settings(struct settings *set, enum service_mode mode, const char *ifname);
+/* Bytes of window that a listener with this receive buffer offers in a SYN-ACK. */
+u16 sysctls_window(u32 rcvbuf);
+
+#endif
