@@ -108,6 +108,23 @@ static __always_inline enum synstile_verdict finish_assign(struct __sk_buff *skb
 }
 
 /*
+ * A listener takes the kernel's cookies only if it made one itself within the last
+ * 2 minutes (tcp_synq_no_recent_overflow()), which one that sees no SYN never does. So
+ * have it make one, for nobody: that also leaves its mark.
+ */
+static __always_inline void finish_mark_listener(struct bpf_sock *sk, bool ipv4)
+{
+	struct tcphdr tcp = { .doff = sizeof(tcp) / 4, .syn = 1 };
+	struct iphdr ip4 = { .version = 4 };
+	struct ipv6hdr ip6 = { .version = 6 };
+
+	if (ipv4)
+		bpf_tcp_gen_syncookie(sk, &ip4, sizeof(ip4), &tcp, sizeof(tcp));
+	else
+		bpf_tcp_gen_syncookie(sk, &ip6, sizeof(ip6), &tcp, sizeof(tcp));
+}
+
+/*
  * Netfilter has not seen the SYN. With nf_conntrack_tcp_loose = 0 it calls the ACK invalid,
  * so tell it of the connection. The entry is new, not established: the ruleset still
  * decides whether this port is open to this client.

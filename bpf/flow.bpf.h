@@ -41,6 +41,32 @@ static __always_inline void flow_enter_state(struct flow *f, u8 state, u64 now)
 	f->since = now;
 }
 
+/* The counter of this tuple in the filter; NULL never. */
+static __always_inline u32 *flow_counter(const struct flow_key *key)
+{
+	u32 hash = flow_filter_hash(key);
+	struct flow_filter *line = map_at(&filter, hash / FLOW_FILTER_SLOTS);
+
+	return line ? &line->n[hash % FLOW_FILTER_SLOTS] : NULL;
+}
+
+static __always_inline void flow_count(const struct flow_key *key, s32 by)
+{
+	u32 *n = flow_counter(key);
+
+	if (n)
+		__sync_fetch_and_add(n, by);
+}
+
+/* All removals go this way. True if it was there. */
+static __always_inline bool flow_remove(const struct flow_key *key)
+{
+	if (bpf_map_delete_elem(&flows, key))
+		return false;
+	flow_count(key, -1);
+	return true;
+}
+
 /* Is the table known to lack connections that the stack may have? */
 static __always_inline bool flows_incomplete(const struct scene *s)
 {
@@ -52,8 +78,10 @@ static __always_inline bool flow_insert(struct scene *s, struct flow *f)
 	f->since = f->seen = s->seg.now;
 	f->service = s->seg.service;
 	f->isn_remote = s->seg.pkt.seq;
+	flow_count(&s->seg.pkt.key, 1);
 	if (!bpf_map_update_elem(&flows, &s->seg.pkt.key, f, BPF_NOEXIST))
 		return true;
+	flow_count(&s->seg.pkt.key, -1);
 	/* -E2BIG: full. -EEXIST: another CPU was first, and knows the same. */
 	if (!bpf_map_lookup_elem(&flows, &s->seg.pkt.key))
 		s->shared->table_full = s->seg.now;
@@ -88,7 +116,7 @@ static __always_inline void flow_delete(struct scene *s, struct flow *f, struct 
 {
 	bool half_open = f->state == FLOW_HALF_OPEN;
 
-	if (!bpf_map_delete_elem(&flows, &s->seg.pkt.key) && half_open && p)
+	if (flow_remove(&s->seg.pkt.key) && half_open && p)
 		pressure_half_open_done(p);
 }
 

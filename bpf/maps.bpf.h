@@ -8,7 +8,7 @@
 
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
-#include "synstile/flow.h"
+#include "synstile/flow_filter.h"
 #include "synstile/service.h"
 #include "synstile/settings.h"
 #include "synstile/verdict.h"
@@ -20,6 +20,14 @@ struct {
 	__type(key, struct flow_key);
 	__type(value, struct flow);
 } flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* user space counts what it adopts */
+	__uint(max_entries, FLOW_FILTER_LINES);
+	__type(key, u32);
+	__type(value, struct flow_filter);
+} filter SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -252,6 +252,21 @@ parse_ipv6(struct packet *pkt, void *data, void *data_end)
 	return parse_tcp(pkt, data, data_end, off, room);
 }
 
+/* What follows the link header: `proto` (host order) at offset l3. */
+static inline __attribute__((always_inline)) enum synstile_verdict
+parse_network(struct packet *pkt, void *data, void *data_end, u32 l3, u16 proto)
+{
+	pkt->l3 = l3;
+	pkt->fragment = false;
+	if (proto == PROTO_IPV4)
+		return parse_ipv4(pkt, data, data_end);
+	if (proto == PROTO_IPV6)
+		return parse_ipv6(pkt, data, data_end);
+	if (proto == PROTO_8021Q || proto == PROTO_8021AD)
+		return V_VLAN_DEPTH;
+	return V_OTHER;
+}
+
 /* Returns V_GO_ON for a TCP segment with a whole header, then all of *pkt is set;
  * else the verdict, which never asks for a reply. */
 static inline __attribute__((always_inline)) enum synstile_verdict
@@ -274,15 +289,7 @@ parse_packet(struct packet *pkt, void *data, void *data_end)
 		proto = be16_to_host(tag->proto);
 		off += sizeof(*tag);
 	}
-	pkt->l3 = off;
-	pkt->fragment = false;
-	if (proto == PROTO_IPV4)
-		return parse_ipv4(pkt, data, data_end);
-	if (proto == PROTO_IPV6)
-		return parse_ipv6(pkt, data, data_end);
-	if (proto == PROTO_8021Q || proto == PROTO_8021AD)
-		return V_VLAN_DEPTH;
-	return V_OTHER;
+	return parse_network(pkt, data, data_end, off, proto);
 }
 
 /* The TCP header of a packet that parse_packet() took. */

@@ -16,6 +16,7 @@
 #include "tcp_options.h"
 
 #define OPTION_WORDS_MAX (TCP_OPTIONS_MAX / 4)
+#define LINUX_WORDS	 5
 #define NOP_WORD	 0x01010101
 
 struct reply {
@@ -83,6 +84,14 @@ static __always_inline bool reply_tcp(struct tcp_header *tcp, void *data_end,
 	w[3] = bpf_htonl((u32)pkt->tcp_len << 26 | (u32)r->flags << 16 | r->window);
 	sum += bpf_htons(IPPROTO_TCP_) + bpf_htons(pkt->tcp_len);
 	sum += (u64)w[0] + w[1] + w[2] + w[3];
+	if (words == LINUX_WORDS && (void *)(option + LINUX_WORDS) <= data_end) {
+		/* as below, with one comparison for all: what Linux sends */
+		for (int i = 0; i < LINUX_WORDS; i++) {
+			option[i] = r->options[i];
+			sum += r->options[i];
+		}
+		words = 0;
+	}
 	for (u32 i = 0; i < OPTION_WORDS_MAX && i < words; i++) {
 		if ((void *)(option + 1) > data_end)
 			return false;

@@ -26,7 +26,7 @@ static long sweep_flow(void *map, struct flow_key *key, struct flow *f, u64 *now
 	if (!sweep_expired(f, *now))
 		return 0;
 	p = map_at(&pressure, f->service);
-	if (!bpf_map_delete_elem(&flows, key) && half_open && p)
+	if (flow_remove(key) && half_open && p)
 		__sync_fetch_and_add(&p->half_open, -1);
 	return 0;
 }

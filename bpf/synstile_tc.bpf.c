@@ -23,8 +23,25 @@ enum { GO_ON = -1 /* TC_ACT_UNSPEC and TCX_NEXT: other programs have their say *
 #define PROVEN_RECENT_NS 1000000000ULL
 #define HEADERS_LINEAR	 128 /* bytes: Ethernet, two tags, IPv6, TCP with all options */
 
+/* A libbpf constant: the verifier drops what this kernel cannot do. */
+extern int LINUX_KERNEL_VERSION __kconfig;
+
+extern void *bpf_cast_to_kern_ctx(void *skb) __ksym __weak;
+
+/*
+ * Is the link header missing? TC steps back by skb->mac_len, which generic XDP
+ * loses when it has to copy the packet (seen on 6.18: __copy_skb_header() leaves it
+ * out). Then data begins at the IP header.
+ */
+static __always_inline bool tc_lacks_mac(struct __sk_buff *skb)
+{
+	if (LINUX_KERNEL_VERSION < KERNEL_VERSION(6, 2, 0))
+		return false;
+	return !((struct sk_buff *)bpf_cast_to_kern_ctx(skb))->mac_len;
+}
+
 /* Parse, and pull the headers out of the fragments if they lie there. */
-static __always_inline bool tc_parse(struct __sk_buff *skb, struct packet *pkt)
+static __always_inline bool tc_parse(struct __sk_buff *skb, struct packet *pkt, bool lacks_mac)
 {
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	u32 len = skb->len < HEADERS_LINEAR ? skb->len : HEADERS_LINEAR;
@@ -35,6 +52,8 @@ static __always_inline bool tc_parse(struct __sk_buff *skb, struct packet *pkt)
 		data = (void *)(long)skb->data;
 		data_end = (void *)(long)skb->data_end;
 	}
+	if (lacks_mac)
+		return parse_network(pkt, data, data_end, 0, bpf_ntohs(skb->protocol)) == V_GO_ON;
 	return parse_packet(pkt, data, data_end) == V_GO_ON;
 }
 
@@ -63,20 +82,23 @@ static __always_inline enum synstile_verdict finish(struct __sk_buff *skb, const
 	struct tcp_options o = {};
 	enum synstile_verdict v;
 	struct bpf_sock *sk;
-	u32 size = sock_tuple(&tuple, pkt), state;
+	u32 size = sock_tuple(&tuple, pkt);
 
 	tc_options_walk(skb, &o, pkt->l4 + sizeof(struct tcp_header),
 			pkt->tcp_len - sizeof(struct tcp_header));
 	if (conntrack && !f->handed)
 		finish_conntrack(skb, &tuple, size);
 	f->handed = now;
-	if (cookie_backend == COOKIES_KERNEL)
-		return V_FINISHED; /* the listener checks the kernel's cookie itself */
 	sk = finish_lookup(skb, &tuple, pkt->ipv4);
 	if (!sk)
 		return V_FINISH_NO_LISTENER;
-	state = sk->state;
-	v = state == SK_LISTEN ? finish_assign(skb, sk, f, &o) : V_KNOWN;
+	v = V_GO_ON; /* the stack has it already */
+	if (sk->state == SK_LISTEN && cookie_backend == COOKIES_OWN) {
+		v = finish_assign(skb, sk, f, &o);
+	} else if (sk->state == SK_LISTEN) {
+		finish_mark_listener(sk, pkt->ipv4);
+		v = V_FINISHED; /* the stack checks and takes the cookie itself */
+	}
 	bpf_sk_release(sk);
 	return v;
 }
@@ -88,11 +110,12 @@ int synstile_tc_ingress(struct __sk_buff *skb)
 	struct shared *sh = map_at(&shared, 0);
 	u64 now = bpf_ktime_get_coarse_ns();
 	struct packet pkt = {};
+	enum synstile_verdict v;
 	struct flow *f;
 
 	if (!sh || !set || elapsed(now, sh->proven) > PROVEN_RECENT_NS)
 		return GO_ON;
-	if (!tc_parse(skb, &pkt) || !is_service_port(pkt.key.local_port))
+	if (!tc_parse(skb, &pkt, tc_lacks_mac(skb)) || !is_service_port(pkt.key.local_port))
 		return GO_ON;
 	if ((pkt.flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)
 		return GO_ON;
@@ -101,7 +124,9 @@ int synstile_tc_ingress(struct __sk_buff *skb)
 		return GO_ON;
 	if (f->handed && elapsed(now, f->handed) < HANDED_NS)
 		return GO_ON;
-	count_verdict(finish(skb, &pkt, f, set->flags & SET_CT_ENTRY, now), BANK_DONE);
+	v = finish(skb, &pkt, f, set->flags & SET_CT_ENTRY, now);
+	if (v != V_GO_ON)
+		count_verdict(v, BANK_DONE);
 	return GO_ON;
 }
 
@@ -145,7 +170,7 @@ int synstile_tc_egress(struct __sk_buff *skb)
 	struct flow *f;
 	u64 now;
 
-	if (!sh || !tc_parse(skb, &pkt) || !is_service_port(pkt.key.remote_port))
+	if (!sh || !tc_parse(skb, &pkt, false) || !is_service_port(pkt.key.remote_port))
 		return GO_ON;
 	now = bpf_ktime_get_coarse_ns();
 	/* Data and ACKs tell nothing new, but of connections just handed over. */
@@ -160,7 +185,7 @@ int synstile_tc_egress(struct __sk_buff *skb)
 		return SHOT;
 	}
 	if (pkt.flags & TCP_RST && f->state != FLOW_HALF_OPEN)
-		bpf_map_delete_elem(&flows, &pkt.key);
+		flow_remove(&pkt.key);
 	return GO_ON;
 }
 

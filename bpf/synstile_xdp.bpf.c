@@ -59,9 +59,11 @@ static __always_inline enum synstile_verdict new_syn(struct xdp_md *ctx, struct 
 	return v;
 }
 
-static __always_inline enum synstile_verdict handle_syn(struct xdp_md *ctx, struct scene *s,
-							struct flow *f)
+static __always_inline enum synstile_verdict handle_syn(struct xdp_md *ctx, struct scene *s)
 {
+	u32 *n = flow_counter(&s->seg.pkt.key);
+	struct flow *f = n && *n ? bpf_map_lookup_elem(&flows, &s->seg.pkt.key) : NULL;
+
 	if (f && classify_flow(s, f)) {
 		if (!flow_expired(f, s->seg.now)) {
 			flow_syn_again(s, f);
@@ -121,9 +123,9 @@ static __always_inline enum synstile_verdict handle_packet(struct xdp_md *ctx, s
 	if (!s->shared)
 		return V_OTHER;
 	s->seg.now = bpf_ktime_get_coarse_ns();
-	f = bpf_map_lookup_elem(&flows, &s->seg.pkt.key);
 	if ((s->seg.pkt.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
-		return handle_syn(ctx, s, f);
+		return handle_syn(ctx, s);
+	f = bpf_map_lookup_elem(&flows, &s->seg.pkt.key);
 	if (f)
 		return flow_segment(s, f);
 	return handle_stray(ctx, s);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ struct agent {
 	struct maps maps;
 	struct listeners *listeners;
 	int sweep, monitor;
+	unsigned int seconds;
 	int trouble; /* the last error of a tick that was logged */
 	bool done;
 };
@@ -179,7 +181,8 @@ static int each_second(struct agent *a, bool changed)
 		a->done = true; /* detached */
 		return 0;
 	}
-	if (!instance_alive(&a->in))
+	/* for a namespace without a name this looks at every process: not so often */
+	if ((a->in.netns[0] || a->seconds++ % 5 == 0) && !instance_alive(&a->in))
 		return prune(a, true);
 	if (reload)
 		err = load_state(a);
@@ -237,6 +240,7 @@ int cmd_agent(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
+	prctl(PR_SET_NAME, "synstile"); /* not "exe", which attach started */
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	signal(SIGHUP, SIG_IGN);

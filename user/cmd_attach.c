@@ -55,7 +55,7 @@ struct work {
 	struct listeners *listeners;
 	struct target targets[MAX_IFACES];
 	size_t n_targets;
-	size_t n_before; /* interfaces that the instance had */
+	size_t sysctls_before; /* changed by earlier attaches */
 	size_t adopted;
 };
 
@@ -540,6 +540,7 @@ static void undo(struct work *w)
 			teardown_iface(&w->in, &w->st, at, false);
 	}
 	if (w->st.n_ifaces) {
+		sysctls_restore(&w->st, w->sysctls_before);
 		state_save(&w->st, w->in.state);
 		return;
 	}
@@ -595,7 +596,7 @@ static int attach(struct work *w)
 
 	if (fresh)
 		err = 0;
-	w->n_before = w->st.n_ifaces;
+	w->sysctls_before = w->st.n_sysctls;
 	if (!err)
 		err = check(w, fresh);
 	if (!err)

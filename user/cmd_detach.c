@@ -72,7 +72,7 @@ static int run(bool all, int n, char **names)
 {
 	struct instance in;
 	struct state st;
-	bool gone;
+	bool gone, left;
 	int status, err = common_open(&in);
 
 	if (!err)
@@ -88,9 +88,10 @@ static int run(bool all, int n, char **names)
 		err = instance_lock(&in, "detach");
 	if (err)
 		return common_failed(err);
+	left = datapath_exists(&in);
 	err = load(&in, &st);
 	if (err == -ENOENT)
-		status = not_running(&in);
+		status = left ? STATUS_OK : not_running(&in); /* it was cleared away, and said */
 	else
 		status = err ? common_failed(err) : detach(&in, &st, all, n, names);
 	gone = err == -ENOENT || (!err && !st.n_ifaces);

@@ -101,22 +101,29 @@ static json_t *service_json(const struct service *s, const struct pressure *p, j
 			 (json_int_t)p->attacks, "addresses", addresses);
 }
 
+/* In the order of their ports. */
 static json_t *services_json(const struct maps *m)
 {
 	static struct addresses a;
+	static u16 by_port[65536];
 	json_t *list = json_array();
 	struct pressure p;
 	struct service s;
-	u32 i, n;
+	u32 i, port;
 
-	for (n = 1; n < SYNSTILE_MAX_SERVICES; n++) {
-		if (maps_service(m, n, &s) || !s.port)
+	for (i = 1; i < SYNSTILE_MAX_SERVICES; i++) {
+		if (maps_service(m, i, &s) || !s.port)
 			break;
-		a.of[n] = json_array();
+		by_port[ntohs(s.port)] = i;
+		a.of[i] = json_array();
 	}
 	maps_listeners(m, on_listener, &a);
-	for (i = 1; i < n; i++) {
-		if (maps_service(m, i, &s) || maps_pressure(m, i, &p))
+	for (port = 1; port < 65536; port++) {
+		i = by_port[port];
+		if (!i)
+			continue;
+		/* a service outlives its listeners: without one it is nothing to show */
+		if (!json_array_size(a.of[i]) || maps_service(m, i, &s) || maps_pressure(m, i, &p))
 			json_decref(a.of[i]);
 		else
 			json_array_append_new(list, service_json(&s, &p, a.of[i]));

@@ -135,7 +135,7 @@ static int pin_path(char *buf, size_t size, const char *dir, const char *name)
 static int iface_dir(char *buf, size_t size, const struct instance *in, const char *ifname)
 {
 	/* an interface may bear the name of a map */
-	static const char *const taken[] = {"flows", "listeners", "ports",  "services", "pressure",
+	static const char *const taken[] = {"flows", "filter", "listeners", "ports",  "services", "pressure",
 					    "load",  "settings",  "shared", "sweep"};
 	char encoded[64];
 	bool clash = false;
@@ -483,21 +483,25 @@ static int attach_tcx(struct datapath *dp, struct attachment *at, const int prog
 	return err;
 }
 
-static int clsact_failed(int err, const struct attachment *at, const char *side)
+static int clsact_failed(int err, const struct attachment *at, int side)
 {
 	const char *said = kernel_words();
 
+	/* that qdisc has one list of filters: our own ingress filter is what is met here */
+	if (err == -EEXIST && side == 1)
+		return fail(EEXIST,
+			    "%s: an `ingress` qdisc stands in the way of clsact (`tc qdisc show "
+			    "dev %s`); replace "
+			    "it, or use --tc tcx if the kernel has it (Linux 6.6)",
+			    at->name, at->name);
 	if (err == -EEXIST)
 		return fail(EEXIST,
-			    "%s: TC %s already has a filter with priority %d, handle %d; `tc "
-			    "filter show dev "
-			    "%s %s` shows it",
-			    at->name, side, TC_PRIORITY, TC_HANDLE, at->name, side);
-	return fail(-err,
-		    "%s: cannot attach to TC %s: %s%s%s; an `ingress` qdisc stands in the way of "
-		    "clsact "
-		    "(`tc qdisc show dev %s`)",
-		    at->name, side, strerror(-err), said ? ": " : "", said ? said : "", at->name);
+			    "%s: TC ingress already has a filter with priority %d, handle %d; `tc "
+			    "filter show "
+			    "dev %s ingress` shows it",
+			    at->name, TC_PRIORITY, TC_HANDLE, at->name);
+	return fail(-err, "%s: cannot attach to TC %s: %s%s%s", at->name, tc_sides[side],
+		    strerror(-err), said ? ": " : "", said ? said : "");
 }
 
 static void detach_clsact(const struct attachment *at, bool tell)
@@ -537,7 +541,7 @@ static int attach_clsact(struct attachment *at, const int progs[2])
 	forget_words();
 	err = bpf_tc_hook_create(&hook);
 	if (err && err != -EEXIST)
-		return clsact_failed(err, at, "");
+		return clsact_failed(err, at, 0);
 	at->made_clsact = !err;
 	at->tc = TC_CLSACT;
 	at->tc_ids[0] = program_id(progs[0]);
@@ -549,7 +553,7 @@ static int attach_clsact(struct attachment *at, const int progs[2])
 		hook.attach_point = points[i];
 		err = bpf_tc_attach(&hook, &o);
 		if (err)
-			clsact_failed(err, at, tc_sides[i]);
+			clsact_failed(err, at, i);
 	}
 	if (err) {
 		detach_clsact(at, false);
@@ -1000,7 +1004,7 @@ int datapath_maps(const struct instance *in, struct maps *m)
 	const struct {
 		const char *name;
 		int *fd;
-	} all[] = {{"flows", &m->flows},       {"listeners", &m->listeners},
+	} all[] = {{"flows", &m->flows},       {"filter", &m->filter},   {"listeners", &m->listeners},
 		   {"ports", &m->ports},       {"services", &m->services},
 		   {"pressure", &m->pressure}, {"settings", &m->settings},
 		   {"shared", &m->shared}};

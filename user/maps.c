@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -28,8 +29,8 @@ const char *const verdict_helps[V_COUNT] = {
 
 void maps_close(struct maps *m)
 {
-	int *fds[] = {&m->flows,    &m->listeners, &m->ports, &m->services,
-		      &m->pressure, &m->settings,  &m->shared};
+	int *fds[] = {&m->flows,    &m->filter,   &m->listeners, &m->ports, &m->services,
+		      &m->pressure, &m->settings, &m->shared};
 	size_t i;
 
 	for (i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
@@ -61,12 +62,21 @@ int maps_set_settings(const struct maps *m, const struct settings *set)
 
 int maps_new_settings(struct settings *set)
 {
+	/* the previous key too: the count before the first one after boot is signed with it */
+	struct {
+		u64 key[2], previous[2];
+		u32 ts_offset;
+	} random;
+
 	memset(set, 0, sizeof(*set));
-	if (getrandom(set->key.k, sizeof(set->key.k), 0) != sizeof(set->key.k) ||
-	    getrandom(&set->ts_offset, sizeof(set->ts_offset), 0) != sizeof(set->ts_offset))
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return fail(EIO, "no random numbers for the cookie key (getrandom: %s)",
 			    strerror(errno));
+	memcpy(set->key.k, random.key, sizeof(random.key));
+	memcpy(set->previous.k, random.previous, sizeof(random.previous));
+	set->ts_offset = random.ts_offset;
 	set->key.id = 1;
+	explicit_bzero(&random, sizeof(random));
 	cookie_fill_codes(set->cookie_codes);
 	return 0;
 }
@@ -135,11 +145,30 @@ int maps_count_flows(const struct maps *m, struct flow_counts *counts)
 	return err == -ENOENT ? 0 : err;
 }
 
+/* Counts a flow in the filter; the datapath does so at the same time. */
+static int count_flow(const struct maps *m, const struct flow_key *key, u32 by)
+{
+	const size_t size = FLOW_FILTER_LINES * sizeof(struct flow_filter);
+	u32 hash = flow_filter_hash(key);
+	struct flow_filter *lines;
+
+	lines = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, m->filter, 0);
+	if (lines == MAP_FAILED)
+		return -errno;
+	__sync_fetch_and_add(&lines[hash / FLOW_FILTER_SLOTS].n[hash % FLOW_FILTER_SLOTS], by);
+	munmap(lines, size);
+	return 0;
+}
+
 int maps_add_flow(const struct maps *m, const struct flow_key *key, const struct flow *f)
 {
-	if (!bpf_map_update_elem(m->flows, key, f, BPF_NOEXIST) || errno == EEXIST)
-		return 0;
-	return -errno;
+	int err = count_flow(m, key, 1);
+
+	if (err || !bpf_map_update_elem(m->flows, key, f, BPF_NOEXIST))
+		return err;
+	err = -errno;
+	count_flow(m, key, -1);
+	return err == -EEXIST ? 0 : err;
 }
 
 int maps_add_counters(int fd, u64 sum[SYNSTILE_COUNTERS])

@@ -3,19 +3,19 @@
 #ifndef SYNSTILE_USER_MAPS_H
 #define SYNSTILE_USER_MAPS_H
 
-#include <synstile/flow.h>
+#include <synstile/flow_filter.h>
 #include <synstile/service.h>
 #include <synstile/settings.h>
 #include <synstile/verdict.h>
 
 /* Descriptors; see bpf/maps.bpf.h. datapath_maps() opens them. */
 struct maps {
-	int flows, listeners, ports, services, pressure, settings, shared;
+	int flows, filter, listeners, ports, services, pressure, settings, shared;
 };
 
 #define NO_MAPS                                                                                    \
 	{                                                                                          \
-		-1, -1, -1, -1, -1, -1, -1                                                         \
+		-1, -1, -1, -1, -1, -1, -1, -1                                                         \
 	}
 
 void maps_close(struct maps *m);

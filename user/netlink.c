@@ -167,7 +167,8 @@ static int sockets_of(u8 family, u32 states, struct dump *d)
 	req->sdiag_protocol = IPPROTO_TCP;
 	req->idiag_states = states;
 	if (states & 1 << TCP_LISTEN)
-		req->idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1);
+		/* without INFO there is no word of MPTCP */
+		req->idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1) | 1 << (INET_DIAG_INFO - 1);
 	return dump(NETLINK_SOCK_DIAG, nlh, on_socket, d);
 }
 

@@ -176,8 +176,10 @@ int state_load(struct state *st, const char *path)
 		return -ENOENT;
 	root = json_load_file(path, 0, &problem);
 	if (!root)
-		return fail(EINVAL, "cannot read %s: line %d: %s", path, problem.line,
-			    problem.text);
+		return fail(EINVAL,
+			    "cannot read %s: line %d: %s; `synstile detach --all` removes what it "
+			    "can find",
+			    path, problem.line, problem.text);
 	err = unpack(root, st);
 	json_decref(root);
 	if (err)

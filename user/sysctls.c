@@ -123,13 +123,13 @@ int sysctls_apply(const struct state *st)
 	return err;
 }
 
-void sysctls_restore(const struct state *st)
+void sysctls_restore(struct state *st, size_t from)
 {
 	const struct saved_sysctl *s;
 	size_t i;
 	long now;
 
-	for (i = 0; i < st->n_sysctls; i++) {
+	for (i = from; i < st->n_sysctls; i++) {
 		s = &st->sysctls[i];
 		now = read_or(s->name, s->set);
 		if (now == s->was)
@@ -141,6 +141,8 @@ void sysctls_restore(const struct state *st)
 		else if (write_int(s->name, s->was))
 			warn("cannot give back %s = %d", s->name, s->was);
 	}
+	if (st->n_sysctls > from)
+		st->n_sysctls = from;
 }
 
 /* Before Linux 6.8, net.core.rmem_max is visible in the initial namespace only. */

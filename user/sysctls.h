@@ -11,8 +11,9 @@
 int sysctls_plan(struct state *st);
 /* Makes the changes recorded in `st`, which must have been saved before. */
 int sysctls_apply(const struct state *st);
-/* Undoes them, except what somebody else has changed since. */
-void sysctls_restore(const struct state *st);
+/* Undoes those from number `from` on, except what somebody else has changed since, and drops
+ * them from the record. */
+void sysctls_restore(struct state *st, size_t from);
 
 /* Fills what the datapath needs, except READY and the keys. `ifname` gives the hop limit. */
 int sysctls_settings(struct settings *set, enum service_mode mode, const char *ifname);

@@ -21,9 +21,9 @@ void teardown_iface(const struct instance *in, struct state *st, struct attachme
 	state_drop(st, at);
 }
 
-void teardown_instance(const struct instance *in, const struct state *st)
+void teardown_instance(const struct instance *in, struct state *st)
 {
-	sysctls_restore(st);
+	sysctls_restore(st, 0);
 	datapath_remove(in);
 }
 

@@ -10,7 +10,7 @@
 /* Takes everything off one interface and drops it from `st`. */
 void teardown_iface(const struct instance *in, struct state *st, struct attachment *at, bool tell);
 /* The last interface is gone: gives back the sysctls, removes the pins. */
-void teardown_instance(const struct instance *in, const struct state *st);
+void teardown_instance(const struct instance *in, struct state *st);
 
 /* Loads the state, and clears away what is left of interfaces, namespaces and commands that
  * are no more, saying so. -ENOENT: nothing is attached, and nothing is left. */

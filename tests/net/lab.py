@@ -244,9 +244,9 @@ route add ::/0 via 2001:db8:{n}::1
         found = []
         for path in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if (path / "comm").read_text().strip() != "synstile":
-                    continue
                 words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                if os.path.basename(words[0]) != "synstile":
+                    continue
                 if (self.server.name in words
                         or os.stat(path / "ns/net").st_ino == self.server.inode):
                     found.append(int(path.name))

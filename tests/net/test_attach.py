@@ -239,7 +239,9 @@ def test_new_listener_is_protected_and_a_closed_one_is_not(make_lab):
             service.stop()
             until(lambda: not answered_by_cookie(lab, wire, port), 2,
                        "the closed listener is left alone")
-            until(lambda: not lab.service(port), 1, "status forgets the listener")
+            # the service is kept for as long as there are flows of it
+            until(lambda: not (lab.service(port) or {}).get("addresses"), 1,
+                  "status forgets the listener")
     wire.close()
 
 

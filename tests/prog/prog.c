@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "prog.h"
+#include "synstile_tc.skel.h"
+#include "synstile_xdp.skel.h"
+
+const char *const verdict_names[V_COUNT] = {
+#define X(id, action, name, help) [V_##id] = name,
+	SYNSTILE_VERDICTS(X)
+#undef X
+};
+
+/* What verdict.h says becomes of the packet, as XDP has it. */
+#define ACTION_PASS  XDP_PASS
+#define ACTION_DROP  XDP_DROP
+#define ACTION_REPLY XDP_TX
+static const int verdict_actions[V_COUNT] = {
+#define X(id, action, name, help) [V_##id] = ACTION_##action,
+	SYNSTILE_VERDICTS(X)
+#undef X
+};
+
+static struct synstile_xdp *xdp;
+static struct synstile_tc *tc;
+static struct settings settings;
+static u64 counts[SYNSTILE_COUNTERS];
+static bool seen[V_COUNT];
+static int cpus;
+
+static void put(struct bpf_map *map, const void *key, const void *value)
+{
+	if (bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY))
+		fail_msg("map %s: %s", bpf_map__name(map), strerror(errno));
+}
+
+static void get(struct bpf_map *map, u32 index, void *value)
+{
+	if (bpf_map_lookup_elem(bpf_map__fd(map), &index, value))
+		fail_msg("map %s: %s", bpf_map__name(map), strerror(errno));
+}
+
+/* XDP's maps, for TC too. */
+static void share_maps(void)
+{
+	struct bpf_map *map, *of_xdp;
+
+	bpf_object__for_each_map (map, tc->obj) {
+		of_xdp = bpf_object__find_map_by_name(xdp->obj, bpf_map__name(map));
+		if (of_xdp && !bpf_map__is_internal(map))
+			assert_int_equal(bpf_map__reuse_fd(map, bpf_map__fd(of_xdp)), 0);
+	}
+}
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, format, args) : 0;
+}
+
+void prog_open(u32 backend, u32 max_flows)
+{
+	libbpf_set_print(quiet);
+	if (unshare(CLONE_NEWNET))
+		fail_msg("a network namespace: %s (run as root)", strerror(errno));
+	cpus = libbpf_num_possible_cpus();
+	assert_in_range(cpus, 1, 4096);
+	xdp = synstile_xdp__open();
+	assert_non_null(xdp);
+	xdp->rodata->cookie_backend = backend;
+	bpf_map__set_max_entries(xdp->maps.flows, max_flows);
+	if (synstile_xdp__load(xdp))
+		fail_msg("the XDP program does not load: %s", strerror(errno));
+	tc = synstile_tc__open();
+	assert_non_null(tc);
+	tc->rodata->cookie_backend = backend;
+	share_maps();
+	if (synstile_tc__load(tc)) {
+		synstile_tc__destroy(tc);
+		tc = NULL;
+	}
+	memset(seen, 0, sizeof(seen));
+	memset(counts, 0, sizeof(counts));
+	prog_reset(MODE_ALWAYS);
+}
+
+void prog_close(void)
+{
+	synstile_tc__destroy(tc);
+	synstile_xdp__destroy(xdp);
+	xdp = NULL;
+	tc = NULL;
+}
+
+bool prog_has_tc(void)
+{
+	return tc;
+}
+
+static void clear_flows(void)
+{
+	int fd = bpf_map__fd(xdp->maps.flows);
+	struct flow_key key;
+
+	while (!bpf_map_get_next_key(fd, NULL, &key))
+		bpf_map_delete_elem(fd, &key);
+}
+
+static void put_listener(bool ipv6)
+{
+	const struct spec s = {.ipv6 = ipv6};
+	struct listener_key key = {.port = host_to_be16(PORT)};
+	const struct listen_entry entry = {.service = SERVICE, .window = WINDOW};
+	u8 client[16];
+
+	frame_addresses(&s, client, key.addr.b);
+	put(xdp->maps.listeners, &key, &entry);
+}
+
+static void reset_settings(void)
+{
+	u64 seed = 2;
+
+	memset(&settings, 0, sizeof(settings));
+	settings.flags = TCP_FEATURES | SET_READY;
+	settings.rcv_wscale = RCV_WSCALE;
+	settings.ttl = TTL;
+	settings.hop_limit = HOP_LIMIT;
+	settings.ts_offset = 0xfffff000;
+	for (int i = 0; i < 2; i++) {
+		settings.key.k[i] = random64(&seed);
+		settings.previous.k[i] = random64(&seed);
+	}
+	cookie_fill_codes(settings.cookie_codes);
+	prog_put_settings();
+}
+
+void prog_reset(enum service_mode mode)
+{
+	const struct service s = {.mode = mode,
+				  .half_open_attack_above = 1000000,
+				  .half_open_calm_below = 500000,
+				  .rate_attack_above = 1000000000,
+				  .rate_calm_below = 500000000,
+				  .hold_ms = 60000};
+	const struct pressure p = {.window_start = prog_now()};
+	const struct iface dev = {.ifindex = 1, .mss4 = MSS4, .mss6 = MSS6};
+	const struct shared sh = {0};
+	const u32 zero = 0, one = 1, port = PORT;
+
+	clear_flows();
+	reset_settings();
+	prog_put_service(&s);
+	prog_put_pressure(&p);
+	prog_put_shared(&sh);
+	put(xdp->maps.iface, &zero, &dev);
+	put(xdp->maps.ports, &port, &one);
+	put_listener(false);
+	put_listener(true);
+}
+
+/* Which counters moved since the last call? */
+static void count(struct run *r, bool silent)
+{
+	static u64 values[SYNSTILE_COUNTERS * 4096];
+	u32 keys[SYNSTILE_COUNTERS], batch, n = SYNSTILE_COUNTERS;
+	u64 moved = 0;
+
+	if (bpf_map_lookup_batch(bpf_map__fd(xdp->maps.counters), NULL, &batch, keys, values, &n,
+				 NULL) && errno != ENOENT)
+		fail_msg("counters: %s", strerror(errno));
+	assert_int_equal(n, SYNSTILE_COUNTERS);
+	r->verdict = V_COUNT;
+	r->bank = BANK_DONE;
+	for (u32 i = 0; i < n; i++) {
+		u64 sum = 0;
+
+		for (int cpu = 0; cpu < cpus; cpu++)
+			sum += values[(u64)i * cpus + cpu];
+		if (sum != counts[keys[i]]) {
+			r->verdict = keys[i] % V_COUNT;
+			r->bank = keys[i] / V_COUNT;
+			moved += sum - counts[keys[i]];
+			counts[keys[i]] = sum;
+		}
+	}
+	if (moved > 1 || (!moved && !silent))
+		fail_msg("%llu verdicts were counted for one packet", moved);
+	if (moved && r->bank == BANK_DONE)
+		seen[r->verdict] = true;
+}
+
+static void run(struct run *r, struct bpf_program *prog, const u8 *frame, u32 len, bool silent)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len,
+		    .data_out = r->out, .data_size_out = sizeof(r->out), .repeat = 1);
+	int err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+
+	if (err)
+		fail_msg("test_run of %s on %u bytes: %s", bpf_program__name(prog), len,
+			 strerror(errno));
+	r->action = opts.retval;
+	r->out_len = opts.data_size_out;
+	count(r, silent);
+}
+
+void prog_xdp(struct run *r, const u8 *frame, u32 len)
+{
+	run(r, xdp->progs.synstile_xdp, frame, len, false);
+	if (r->action != (r->bank ? XDP_PASS : verdict_actions[r->verdict]))
+		fail_msg("%s%s, but XDP action %d", verdict_names[r->verdict],
+			 r->bank ? " (observed)" : "", r->action);
+	if (r->action == XDP_PASS) {
+		assert_int_equal(r->out_len, len);
+		assert_memory_equal(r->out, frame, len); /* passed: untouched */
+	}
+}
+
+void prog_tc_ingress(struct run *r, const u8 *frame, u32 len)
+{
+	run(r, tc->progs.synstile_tc_ingress, frame, len, true);
+	assert_memory_equal(r->out, frame, len);
+}
+
+void prog_tc_egress(struct run *r, const u8 *frame, u32 len)
+{
+	run(r, tc->progs.synstile_tc_egress, frame, len, true);
+	assert_memory_equal(r->out, frame, len);
+}
+
+bool prog_seen(enum synstile_verdict v)
+{
+	return seen[v];
+}
+
+u64 prog_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+struct settings *prog_settings(void)
+{
+	return &settings;
+}
+
+void prog_put_settings(void)
+{
+	const u32 zero = 0;
+
+	put(xdp->maps.settings, &zero, &settings);
+}
+
+void prog_get_service(struct service *s)
+{
+	get(xdp->maps.services, SERVICE, s);
+}
+
+void prog_put_service(const struct service *s)
+{
+	const u32 index = SERVICE;
+
+	put(xdp->maps.services, &index, s);
+}
+
+void prog_get_pressure(struct pressure *p)
+{
+	get(xdp->maps.pressure, SERVICE, p);
+}
+
+void prog_put_pressure(const struct pressure *p)
+{
+	const u32 index = SERVICE;
+
+	put(xdp->maps.pressure, &index, p);
+}
+
+void prog_get_shared(struct shared *s)
+{
+	get(xdp->maps.shared, 0, s);
+}
+
+void prog_put_shared(const struct shared *s)
+{
+	const u32 zero = 0;
+
+	put(xdp->maps.shared, &zero, s);
+}
+
+void prog_cookies_out(void)
+{
+	struct pressure p;
+
+	prog_get_pressure(&p);
+	p.cookie_sent = prog_now();
+	prog_put_pressure(&p);
+}
+
+void prog_attack(void)
+{
+	struct pressure p;
+
+	prog_get_pressure(&p);
+	p.state = PRESSURE_ATTACK;
+	p.since = p.above = prog_now();
+	prog_put_pressure(&p);
+}
+
+void prog_key(struct flow_key *key, const struct spec *s)
+{
+	frame_addresses(s, key->remote.b, key->local.b);
+	key->remote_port = host_to_be16(s->sport ? s->sport : 40000);
+	key->local_port = host_to_be16(s->dport ? s->dport : PORT);
+}
+
+bool prog_flow(struct flow *f, const struct spec *s)
+{
+	struct flow_key key;
+
+	prog_key(&key, s);
+	return !bpf_map_lookup_elem(bpf_map__fd(xdp->maps.flows), &key, f);
+}
+
+void prog_put_flow(const struct spec *s, const struct flow *f)
+{
+	struct flow_key key;
+
+	prog_key(&key, s);
+	put(xdp->maps.flows, &key, f);
+}
+
+u32 prog_flows(void)
+{
+	int fd = bpf_map__fd(xdp->maps.flows);
+	struct flow_key key, *last = NULL;
+	u32 n = 0;
+
+	while (!bpf_map_get_next_key(fd, last, &key)) {
+		last = &key;
+		n++;
+	}
+	return n;
+}
+
+void prog_unlisten(const struct spec *s)
+{
+	struct listener_key key = {.port = host_to_be16(s->dport ? s->dport : PORT)};
+	u8 client[16];
+
+	frame_addresses(s, client, key.addr.b);
+	bpf_map_delete_elem(bpf_map__fd(xdp->maps.listeners), &key);
+}
+
+void prog_addresses(void)
+{
+	static const char *const commands[] = {
+		"ip link set lo up",
+		"ip addr add 192.0.2.1/32 dev lo",
+		"ip addr add 198.51.100.7/32 dev lo",
+		"ip addr add 2001:db8::1/128 dev lo nodad",
+		"ip addr add 2001:db8:1::7/128 dev lo nodad",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (system(commands[i]))
+			fail_msg("%s", commands[i]);
+}

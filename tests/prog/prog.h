@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The programs under test: loaded and given their maps, run on frames, and asked what
+ * they counted. Failures end the test (cmocka).
+ */
+#ifndef SYNSTILE_TEST_PROG_H
+#define SYNSTILE_TEST_PROG_H
+
+#include <linux/bpf.h>
+
+#include "unit.h"
+#include "frame.h"
+#include "cookie.h"
+#include "synstile/service.h"
+#include "synstile/verdict.h"
+
+#define PORT	   80
+#define SERVICE	   1 /* index */
+#define WINDOW	   65535
+#define TTL	   61
+#define HOP_LIMIT  62
+#define MSS4	   1460
+#define MSS6	   1440
+#define RCV_WSCALE 7
+#define NS_PER_S   1000000000ULL
+
+#define TC_GO_ON (-1)
+#define TC_SHOT	 2
+
+enum { OWN_COOKIES, KERNEL_COOKIES };
+
+extern const char *const verdict_names[V_COUNT];
+
+/* What the last run gave. */
+struct run {
+	int action;
+	enum synstile_verdict verdict; /* V_COUNT: nothing was counted */
+	enum synstile_bank bank;
+	u8 out[FRAME_MAX];
+	u32 out_len;
+};
+
+/* In a network namespace of this process's own. TC may be missing (before 6.9). */
+void prog_open(u32 backend, u32 max_flows);
+void prog_close(void);
+bool prog_has_tc(void);
+
+/* No flows, no pressure, one service on PORT with this mode and high bounds. */
+void prog_reset(enum service_mode mode);
+
+/* Run once. Fails if not exactly one counter moved, by one (TC: or none). */
+void prog_xdp(struct run *r, const u8 *frame, u32 len);
+void prog_tc_ingress(struct run *r, const u8 *frame, u32 len);
+void prog_tc_egress(struct run *r, const u8 *frame, u32 len);
+
+/* Has any run since the start given this verdict, done and not just observed? */
+bool prog_seen(enum synstile_verdict v);
+
+u64 prog_now(void); /* the clock of the programs, ns */
+
+/* What the maps hold; the pointers are to copies, prog_put_* writes them back. */
+struct settings *prog_settings(void);
+void prog_put_settings(void);
+void prog_get_service(struct service *s);
+void prog_put_service(const struct service *s);
+void prog_get_pressure(struct pressure *p);
+void prog_put_pressure(const struct pressure *p);
+void prog_get_shared(struct shared *s);
+void prog_put_shared(const struct shared *s);
+void prog_cookies_out(void); /* as if a cookie had just been sent */
+void prog_attack(void);	     /* the service is under attack */
+
+void prog_key(struct flow_key *key, const struct spec *s);
+bool prog_flow(struct flow *f, const struct spec *s);
+void prog_put_flow(const struct spec *s, const struct flow *f);
+u32 prog_flows(void);
+void prog_unlisten(const struct spec *s);
+
+/* Bring up lo with the addresses of client and server, so that sockets can have them. */
+void prog_addresses(void);
+
+#endif
