@@ -13,6 +13,7 @@
 
 #include "account.bpf.h"
 #include "clock.h"
+#include "cookie.h"
 #include "options.bpf.h"
 #include "packet.h"
 #include "sock.bpf.h"
@@ -26,6 +27,7 @@ struct scene {
 	struct shared *shared;
 	struct service *service;
 	struct pressure *pressure;
+	struct port_entry *port;
 };
 
 static __always_inline bool flow_expired(const struct flow *f, u64 now)
@@ -68,9 +70,9 @@ static __always_inline bool flow_remove(const struct flow_key *key)
 }
 
 /* Is the table known to lack connections that the stack may have? */
-static __always_inline bool flows_incomplete(const struct scene *s)
+static __always_inline bool flows_incomplete(const struct shared *sh, u64 now)
 {
-	return s->shared->table_full && elapsed(s->seg.now, s->shared->table_full) < 2 * FLOW_CLOSED_NS;
+	return sh->table_full && elapsed(now, sh->table_full) < 2 * FLOW_CLOSED_NS;
 }
 
 static __always_inline bool flow_insert(struct scene *s, struct flow *f)
@@ -86,6 +88,21 @@ static __always_inline bool flow_insert(struct scene *s, struct flow *f)
 	if (!bpf_map_lookup_elem(&flows, &s->seg.pkt.key))
 		s->shared->table_full = s->seg.now;
 	return false;
+}
+
+/* A client that has just proven a cookie. TC reads here what the stack must know. */
+static __always_inline void flow_of_cookie(struct flow *f, const struct packet *pkt,
+					   const struct settings *set,
+					   const struct cookie_offer *offer)
+{
+	f->state = FLOW_PROVEN;
+	f->admission = ADMIT_COOKIE;
+	f->mss = offer->mss;
+	f->isn_local = pkt->ack - 1;
+	f->snd_wscale = offer->wscale;
+	f->rcv_wscale = set->rcv_wscale;
+	f->flags = FLOW_ISN_LOCAL | offer->features |
+		   (pkt->flags & TCP_FIN ? FLOW_FIN_REMOTE : 0);
 }
 
 /* A SYN goes to the stack. Beyond the bound (mode observe under attack) it is not followed. */
@@ -182,14 +199,13 @@ static __always_inline enum synstile_verdict flow_segment(struct scene *s, struc
 /* The stack has a socket for this segment, in this state, but we have no entry. */
 static __always_inline enum synstile_verdict flow_adopt(struct scene *s, u32 state)
 {
-	struct flow f = { .state = FLOW_OPEN, .admission = ADMIT_ADOPTED };
+	struct flow f = { .admission = ADMIT_ADOPTED };
 
 	if (state == SK_NEW_SYN_RECV || state == SK_SYN_SENT)
 		return V_HALF_OPEN;
-	if (state == SK_TIME_WAIT)
-		f.state = FLOW_CLOSED;
-	else if (state >= SK_FIN_WAIT1)
-		f.state = FLOW_CLOSING;
+	f.state = state == SK_TIME_WAIT    ? FLOW_CLOSED :
+		   state >= SK_FIN_WAIT1 ? FLOW_CLOSING :
+					   FLOW_OPEN;
 	flow_insert(s, &f);
 	return V_ADOPTED;
 }

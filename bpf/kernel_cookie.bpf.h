@@ -39,15 +39,20 @@ static __always_inline u32 kcookie_tsval(const struct cookie_offer *offer, u64 n
 	return ts > tick ? ts - (1u << KCOOKIE_TS_BITS) : ts;
 }
 
-static __always_inline void kcookie_addresses(const struct packet *pkt, struct iphdr *ip4,
-					      struct ipv6hdr *ip6)
+/* An IP header with just the addresses. */
+union kcookie_ip {
+	struct ipv4_header v4;
+	struct ipv6_header v6;
+};
+
+static __always_inline void kcookie_addresses(const struct packet *pkt, union kcookie_ip *ip)
 {
 	if (pkt->ipv4) {
-		ip4->saddr = pkt->key.remote.w[3];
-		ip4->daddr = pkt->key.local.w[3];
+		ip->v4.src = pkt->key.remote.w[3];
+		ip->v4.dst = pkt->key.local.w[3];
 	} else {
-		__builtin_memcpy(&ip6->saddr, &pkt->key.remote, sizeof(ip6->saddr));
-		__builtin_memcpy(&ip6->daddr, &pkt->key.local, sizeof(ip6->daddr));
+		__builtin_memcpy(&ip->v6.src, &pkt->key.remote, sizeof(ip->v6.src));
+		__builtin_memcpy(&ip->v6.dst, &pkt->key.local, sizeof(ip->v6.dst));
 	}
 }
 
@@ -55,21 +60,20 @@ static __always_inline void kcookie_addresses(const struct packet *pkt, struct i
 static __always_inline bool kcookie_make(const struct packet *pkt, struct cookie_offer *offer,
 					 u64 now, u32 *isn)
 {
-	struct iphdr ip4 = {};
-	struct ipv6hdr ip6 = {};
+	union kcookie_ip ip = {};
 	struct kcookie_tcp h = {};
 	s64 cookie;
 
-	kcookie_addresses(pkt, &ip4, &ip6);
+	kcookie_addresses(pkt, &ip);
 	h.tcp.src = pkt->key.remote_port;
 	h.tcp.dst = pkt->key.local_port;
 	h.tcp.seq = bpf_htonl(pkt->seq);
 	h.tcp.doff = sizeof(h) / 4 << 4;
 	h.mss = bpf_htonl(OPT_MSS << 24 | OPTLEN_MSS << 16 | offer->mss);
 	if (pkt->ipv4)
-		cookie = bpf_tcp_raw_gen_syncookie_ipv4(&ip4, (void *)&h, sizeof(h));
+		cookie = bpf_tcp_raw_gen_syncookie_ipv4((void *)&ip.v4, (void *)&h, sizeof(h));
 	else
-		cookie = bpf_tcp_raw_gen_syncookie_ipv6(&ip6, (void *)&h, sizeof(h));
+		cookie = bpf_tcp_raw_gen_syncookie_ipv6((void *)&ip.v6, (void *)&h, sizeof(h));
 	if (cookie < 0)
 		return false;
 	*isn = cookie;
@@ -85,19 +89,18 @@ static __always_inline bool kcookie_make(const struct packet *pkt, struct cookie
 /* The counterpart of cookie_check(), without the options: the kernel reads them itself. */
 static __always_inline bool kcookie_check(const struct packet *pkt, u32 isn)
 {
-	struct iphdr ip4 = {};
-	struct ipv6hdr ip6 = {};
+	union kcookie_ip ip = {};
 	struct tcp_header tcp = {};
 
-	kcookie_addresses(pkt, &ip4, &ip6);
+	kcookie_addresses(pkt, &ip);
 	tcp.src = pkt->key.remote_port;
 	tcp.dst = pkt->key.local_port;
 	tcp.seq = bpf_htonl(isn + 1);
 	tcp.ack = bpf_htonl(pkt->ack);
 	tcp.doff = sizeof(tcp) / 4 << 4;
 	if (pkt->ipv4)
-		return !bpf_tcp_raw_check_syncookie_ipv4(&ip4, (void *)&tcp);
-	return !bpf_tcp_raw_check_syncookie_ipv6(&ip6, (void *)&tcp);
+		return !bpf_tcp_raw_check_syncookie_ipv4((void *)&ip.v4, (void *)&tcp);
+	return !bpf_tcp_raw_check_syncookie_ipv6((void *)&ip.v6, (void *)&tcp);
 }
 
 #endif

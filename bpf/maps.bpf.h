@@ -37,12 +37,12 @@ struct {
 	__type(value, struct listen_entry);
 } listeners SEC(".maps");
 
-/* Indexed by local port, host order: not 0 if some service has it. */
+/* Indexed by local port, host order. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536);
 	__type(key, u32);
-	__type(value, u32);
+	__type(value, struct port_entry);
 } ports SEC(".maps");
 
 struct {

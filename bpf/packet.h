@@ -23,6 +23,7 @@
  * verifier forgets what it knew of an offset once that was in memory ("invalid
  * access to packet ... R1 offset is outside of the packet"); see tcp_at(). */
 #define L4_OFFSET_MAX 0xfff
+#define L3_OFFSET_MAX 0x1f /* 22: Ethernet and two tags */
 #define VLAN_MAX 2
 
 enum tcp_flag {
@@ -218,6 +219,11 @@ static inline __attribute__((always_inline)) bool is_ipv6_ext(u8 next)
 	       next == EXT_DESTINATION;
 }
 
+static inline __attribute__((always_inline)) bool is_ipv4_mapped(const __be32 w[4])
+{
+	return !w[0] && !w[1] && w[2] == host_to_be32(0xffff);
+}
+
 static inline __attribute__((always_inline)) enum synstile_verdict
 parse_ipv6(struct packet *pkt, void *data, void *data_end)
 {
@@ -229,8 +235,8 @@ parse_ipv6(struct packet *pkt, void *data, void *data_end)
 		return V_IPV6_MALFORMED;
 	if ((*(u8 *)ip) >> 4 != 6)
 		return V_IPV6_MALFORMED;
-	/* An IPv4-mapped source has no place on the wire, and is our key for IPv4. */
-	if (!ip->src.w[0] && !ip->src.w[1] && ip->src.w[2] == host_to_be32(0xffff))
+	/* IPv4-mapped addresses have no place on the wire, and are our keys for IPv4. */
+	if (is_ipv4_mapped(ip->src.w) || is_ipv4_mapped(ip->dst.w))
 		return V_IPV6_MALFORMED;
 	room = be16_to_host(ip->payload_len);
 	next = ip->next;

@@ -130,15 +130,13 @@ static __always_inline bool reply_write(struct xdp_md *ctx, const struct packet 
 					const struct settings *set, const struct reply *r)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	u32 end = pkt->l4 + pkt->tcp_len + pkt->payload, l3 = pkt->l3, l4;
+	u32 end = pkt->l4 + pkt->tcp_len + pkt->payload, l3 = pkt->l3 & L3_OFFSET_MAX, l4;
 	struct eth_header *eth = data;
 	u64 sum;
 
 	if ((void *)(eth + 1) > data_end ||
 	    (data + end > data_end && end > bpf_xdp_get_buff_len(ctx)))
 		return false;
-	if (l3 > sizeof(*eth) + VLAN_MAX * sizeof(struct vlan_tag))
-		return false; /* never; for the verifier */
 	if (pkt->ipv4) {
 		struct ipv4_header *ip = data + l3;
 

@@ -42,18 +42,19 @@ static __always_inline u16 synack_window(u32 window, const struct cookie_offer *
 }
 
 /*
- * The cookie for a SYN. Global, like options_walk(): verified once, for any packet.
- * False if the kernel refuses to make one.
+ * The cookie for a SYN. Global, like options_walk(): verified once, for any packet; and
+ * one for each back end, so that the stack (512 bytes in all) holds only one's variables.
  */
-__noinline int synack_isn(struct settings *set, struct packet *pkt, struct cookie_offer *offer,
-			  u64 now, u32 *isn)
+__noinline int synack_own(struct settings *set, struct packet *pkt, struct cookie_offer *offer,
+			  u64 now)
 {
-	if (!set || !pkt || !offer || !isn)
-		return false;
-	if (cookie_backend == COOKIES_KERNEL)
-		return kcookie_make(pkt, offer, now, isn);
-	*isn = cookie_make(set, pkt, offer, now);
-	return true;
+	return set && pkt && offer ? cookie_make(set, pkt, offer, now) : 0;
+}
+
+/* False if the kernel refuses to make one. */
+__noinline int synack_kernel(struct packet *pkt, struct cookie_offer *offer, u64 now, u32 *isn)
+{
+	return pkt && offer && isn && kcookie_make(pkt, offer, now, isn);
 }
 
 static __always_inline void synack_reply(const struct segment *seg, const struct settings *set,
@@ -91,7 +92,9 @@ __noinline int synack_cookie(struct xdp_md *ctx, struct segment *seg)
 	if (!seg || !set || !dev)
 		return V_REPLY_FAILED;
 	synack_offer(&seg->pkt, set, &seg->options, &offer);
-	if (!synack_isn(set, &seg->pkt, &offer, seg->now, &r.seq))
+	if (cookie_backend == COOKIES_OWN)
+		r.seq = synack_own(set, &seg->pkt, &offer, seg->now);
+	else if (!synack_kernel(&seg->pkt, &offer, seg->now, &r.seq))
 		return V_REPLY_FAILED;
 	synack_reply(seg, set, dev, &offer, &r);
 	if (!reply_write(ctx, &seg->pkt, set, &r))
@@ -102,9 +105,13 @@ __noinline int synack_cookie(struct xdp_md *ctx, struct segment *seg)
 	return V_SYN_COOKIE;
 }
 
-static __always_inline bool cookie_proves(const struct segment *seg, const struct settings *set,
-					  u32 isn, struct cookie_offer *offer)
+/* Does this segment prove a cookie that was made for the client ISN `isn`? Global, as above. */
+__noinline int cookie_proves(struct segment *seg, struct cookie_offer *offer, u32 isn)
 {
+	struct settings *set = map_at(&settings, 0);
+
+	if (!seg || !set || !offer)
+		return false;
 	if (cookie_backend == COOKIES_KERNEL)
 		return kcookie_check(&seg->pkt, isn);
 	return cookie_check(set, &seg->pkt, isn, &seg->options, seg->now, offer);
@@ -117,58 +124,55 @@ static __always_inline bool cookie_proves(const struct segment *seg, const struc
  * segment below the client's window, which makes it send the ACK we want
  * (RFC 9293 3.10.7.4).
  */
-static __always_inline enum synstile_verdict
-synack_probe(struct xdp_md *ctx, const struct segment *seg, const struct settings *set)
+__noinline int synack_probe(struct xdp_md *ctx, struct segment *seg)
 {
-	const struct tcp_options *o = &seg->options;
-	struct reply r = {
-		.seq = seg->pkt.ack - 1,
-		.ack = seg->pkt.seq + 1,
-		.flags = TCP_ACK,
-		.window = seg->window >> (set->rcv_wscale & 15),
-	};
+	struct settings *set = map_at(&settings, 0);
+	struct reply r = { .flags = TCP_ACK };
 
+	if (!seg || !set)
+		return V_REPLY_FAILED;
+	r.seq = seg->pkt.ack - 1;
+	r.ack = seg->pkt.seq + 1;
+	r.window = seg->window >> (set->rcv_wscale & 15);
 	reply_options_clear(&r);
-	if (o->features & TCP_TSTAMP) { /* the segment had one, so there is room */
+	if (seg->options.features & TCP_TSTAMP) { /* the segment had one, so there is room */
 		r.options[0] = bpf_htonl(OPT_NOP << 24 | OPT_NOP << 16 | OPT_TSTAMP << 8 |
 					 OPTLEN_TSTAMP);
-		r.options[1] = bpf_htonl(o->tsecr);
-		r.options[2] = bpf_htonl(o->tsval);
+		r.options[1] = bpf_htonl(seg->options.tsecr);
+		r.options[2] = bpf_htonl(seg->options.tsval);
 	}
 	return reply_write(ctx, &seg->pkt, set, &r) ? V_COOKIE_PROBE : V_REPLY_FAILED;
 }
 
-/*
- * A segment with ACK of no known connection, while cookies are out: V_COOKIE_VALID and what
- * the cookie holds in *offer; V_COOKIE_PROBE; or V_GO_ON. Global, as above.
- */
-__noinline int synack_answered(struct xdp_md *ctx, struct segment *seg, struct cookie_offer *offer)
+/* Might this be the keepalive of a client that has sent nothing yet? */
+static __always_inline bool is_keepalive(const struct packet *pkt)
 {
-	struct settings *set = map_at(&settings, 0);
-
-	if (!seg || !offer || !set)
-		return V_GO_ON;
-	if (cookie_proves(seg, set, seg->pkt.seq - 1, offer))
-		return V_COOKIE_VALID;
-	if (seg->pkt.payload <= 1 && !(seg->pkt.flags & TCP_FIN) &&
-	    cookie_proves(seg, set, seg->pkt.seq, offer))
-		return synack_probe(ctx, seg, set);
-	return V_GO_ON;
+	return pkt->payload <= 1 && !(pkt->flags & TCP_FIN);
 }
 
-/* Enter a proven client. TC ingress reads from the entry what the stack must know. */
 static __always_inline void synack_proven(struct scene *s, const struct cookie_offer *offer)
 {
-	const struct packet *pkt = &s->seg.pkt;
-	struct flow f = { .state = FLOW_PROVEN, .admission = ADMIT_COOKIE };
+	struct flow f = {};
 
-	f.mss = offer->mss;
-	f.isn_local = pkt->ack - 1;
-	f.snd_wscale = offer->wscale;
-	f.rcv_wscale = s->set->rcv_wscale;
-	f.flags = FLOW_ISN_LOCAL | offer->features | (pkt->flags & TCP_FIN ? FLOW_FIN_REMOTE : 0);
+	flow_of_cookie(&f, &s->seg.pkt, s->set, offer);
 	flow_insert(s, &f);
 	s->shared->proven = s->seg.now;
+}
+
+/* A segment with ACK of no known connection, while cookies are out. V_GO_ON: it proves none. */
+static __always_inline enum synstile_verdict synack_answered(struct xdp_md *ctx, struct scene *s)
+{
+	struct cookie_offer offer = {};
+
+	if (!options_read(ctx, &s->seg))
+		return V_GO_ON;
+	if (cookie_proves(&s->seg, &offer, s->seg.pkt.seq - 1)) {
+		synack_proven(s, &offer);
+		return V_COOKIE_VALID;
+	}
+	if (is_keepalive(&s->seg.pkt) && cookie_proves(&s->seg, &offer, s->seg.pkt.seq))
+		return synack_probe(ctx, &s->seg);
+	return V_GO_ON;
 }
 
 #endif

@@ -18,6 +18,10 @@ enum { COOKIES_OWN, COOKIES_KERNEL };
 
 const volatile u32 cookie_backend = COOKIES_OWN;
 
+/* Are the kfuncs of nf_conntrack, often a module, there? Else the verifier must see
+ * that they are not called. */
+const volatile bool has_conntrack = false;
+
 enum { GO_ON = -1 /* TC_ACT_UNSPEC and TCX_NEXT: other programs have their say */, SHOT = 2 };
 
 #define PROVEN_RECENT_NS 1000000000ULL
@@ -59,9 +63,9 @@ static __always_inline bool tc_parse(struct __sk_buff *skb, struct packet *pkt, 
 
 static __always_inline bool is_service_port(__be16 port)
 {
-	u32 *service = map_at(&ports, bpf_ntohs(port));
+	struct port_entry *p = map_at(&ports, bpf_ntohs(port));
 
-	return service && *service;
+	return p && p->any;
 }
 
 /* This segment's options: a global function for XDP's reasons does not take a
@@ -76,25 +80,21 @@ __noinline int tc_options_walk(struct __sk_buff *skb, struct tcp_options *o, u32
 }
 
 static __always_inline enum synstile_verdict finish(struct __sk_buff *skb, const struct packet *pkt,
-						    struct flow *f, bool conntrack, u64 now)
+						    struct flow *f, const struct tcp_options *o,
+						    bool conntrack)
 {
+	enum synstile_verdict v = V_GO_ON; /* the stack has it already */
 	struct bpf_sock_tuple tuple;
-	struct tcp_options o = {};
-	enum synstile_verdict v;
 	struct bpf_sock *sk;
 	u32 size = sock_tuple(&tuple, pkt);
 
-	tc_options_walk(skb, &o, pkt->l4 + sizeof(struct tcp_header),
-			pkt->tcp_len - sizeof(struct tcp_header));
-	if (conntrack && !f->handed)
+	if (has_conntrack && conntrack && !f->handed)
 		finish_conntrack(skb, &tuple, size);
-	f->handed = now;
 	sk = finish_lookup(skb, &tuple, pkt->ipv4);
 	if (!sk)
 		return V_FINISH_NO_LISTENER;
-	v = V_GO_ON; /* the stack has it already */
 	if (sk->state == SK_LISTEN && cookie_backend == COOKIES_OWN) {
-		v = finish_assign(skb, sk, f, &o);
+		v = finish_assign(skb, sk, f, o);
 	} else if (sk->state == SK_LISTEN) {
 		finish_mark_listener(sk, pkt->ipv4);
 		v = V_FINISHED; /* the stack checks and takes the cookie itself */
@@ -103,15 +103,41 @@ static __always_inline enum synstile_verdict finish(struct __sk_buff *skb, const
 	return v;
 }
 
+/*
+ * The flow table is full, so XDP could not leave us what the client proved: have it
+ * proven again. Global: verified once, like tc_options_walk().
+ */
+__noinline int finish_unfollowed(struct packet *pkt, struct tcp_options *o, struct flow *f)
+{
+	struct settings *set = map_at(&settings, 0);
+	struct cookie_offer offer = {};
+
+	if (!pkt || !o || !f || !set)
+		return false;
+	if (cookie_backend == COOKIES_OWN &&
+	    !cookie_check(set, pkt, pkt->seq - 1, o, bpf_ktime_get_coarse_ns(), &offer))
+		return false;
+	flow_of_cookie(f, pkt, set, &offer);
+	return true;
+}
+
+/* Is this a segment of a proven client that has to be handed over now? */
+static __always_inline bool finish_due(const struct packet *pkt, const struct flow *f, u64 now)
+{
+	return f->state == FLOW_PROVEN && pkt->ack == f->isn_local + 1 &&
+	       !(f->handed && elapsed(now, f->handed) < HANDED_NS);
+}
+
 SEC("tc")
 int synstile_tc_ingress(struct __sk_buff *skb)
 {
 	struct settings *set = map_at(&settings, 0);
 	struct shared *sh = map_at(&shared, 0);
 	u64 now = bpf_ktime_get_coarse_ns();
+	struct flow *f, unfollowed = {};
+	struct tcp_options o = {};
 	struct packet pkt = {};
 	enum synstile_verdict v;
-	struct flow *f;
 
 	if (!sh || !set || elapsed(now, sh->proven) > PROVEN_RECENT_NS)
 		return GO_ON;
@@ -120,11 +146,15 @@ int synstile_tc_ingress(struct __sk_buff *skb)
 	if ((pkt.flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)
 		return GO_ON;
 	f = bpf_map_lookup_elem(&flows, &pkt.key);
-	if (!f || f->state != FLOW_PROVEN || pkt.ack != f->isn_local + 1)
+	if (f ? !finish_due(&pkt, f, now) : !flows_incomplete(sh, now))
 		return GO_ON;
-	if (f->handed && elapsed(now, f->handed) < HANDED_NS)
+	tc_options_walk(skb, &o, pkt.l4 + sizeof(struct tcp_header),
+			pkt.tcp_len - sizeof(struct tcp_header));
+	if (!f && !finish_unfollowed(&pkt, &o, &unfollowed))
 		return GO_ON;
-	v = finish(skb, &pkt, f, set->flags & SET_CT_ENTRY, now);
+	f = f ? f : &unfollowed;
+	v = finish(skb, &pkt, f, &o, set->flags & SET_CT_ENTRY);
+	f->handed = now;
 	if (v != V_GO_ON)
 		count_verdict(v, BANK_DONE);
 	return GO_ON;

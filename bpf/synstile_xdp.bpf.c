@@ -22,11 +22,16 @@ static const u8 verdict_action[V_COUNT] = {
 /* Which service is this packet for? False: for none. */
 static __always_inline bool classify_service(struct scene *s)
 {
-	struct listener_key key = { .addr = s->seg.pkt.key.local, .port = s->seg.pkt.key.local_port };
-	struct listen_entry *l = bpf_map_lookup_elem(&listeners, &key);
+	const struct flow_key *k = &s->seg.pkt.key;
+	struct listen_entry *l = &s->port->quick;
 
-	if (!l)
-		return false;
+	if (!s->seg.pkt.ipv4 || k->local.w[3] != s->port->addr4) {
+		struct listener_key key = { .addr = k->local, .port = k->local_port };
+
+		l = bpf_map_lookup_elem(&listeners, &key);
+		if (!l)
+			return false;
+	}
 	s->seg.service = l->service;
 	s->seg.window = l->window;
 	s->service = map_at(&services, s->seg.service);
@@ -49,7 +54,7 @@ static __always_inline enum synstile_verdict new_syn(struct xdp_md *ctx, struct 
 	enum synstile_verdict v;
 
 	count_syn(s->seg.service, s->service, s->pressure, s->seg.now);
-	if (pressed && flows_incomplete(s) && sock_state(ctx, &s->seg.pkt))
+	if (pressed && flows_incomplete(s->shared, s->seg.now) && sock_state(ctx, &s->seg.pkt))
 		return V_SYN_KNOWN;
 	v = decide_syn(&s->seg.pkt, pressed, s->set->flags & SET_READY);
 	if (v == V_SYN_COOKIE && s->service->mode != MODE_OBSERVE)
@@ -81,17 +86,14 @@ static __always_inline enum synstile_verdict handle_stray(struct xdp_md *ctx, st
 {
 	const u8 control = s->seg.pkt.flags & (TCP_SYN | TCP_RST | TCP_ACK);
 	enum synstile_verdict v = V_GO_ON;
-	struct cookie_offer offer = {};
 	u32 state;
 
 	if (s->seg.pkt.fragment)
 		return V_FRAGMENT;
 	if (!classify_service(s))
 		return V_NOT_SERVICE;
-	if (control == TCP_ACK && cookies_out(s->pressure, s->seg.now) && options_read(ctx, &s->seg))
-		v = synack_answered(ctx, &s->seg, &offer);
-	if (v == V_COOKIE_VALID)
-		synack_proven(s, &offer);
+	if (control == TCP_ACK && cookies_out(s->pressure, s->seg.now))
+		v = synack_answered(ctx, s);
 	if (v != V_GO_ON)
 		return v;
 	state = sock_state(ctx, &s->seg.pkt);
@@ -110,12 +112,11 @@ static __always_inline enum synstile_verdict handle_packet(struct xdp_md *ctx, s
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 	enum synstile_verdict v = parse_packet(&s->seg.pkt, data, data_end);
 	struct flow *f;
-	u32 *port;
 
 	if (v != V_GO_ON)
 		return v;
-	port = map_at(&ports, bpf_ntohs(s->seg.pkt.key.local_port));
-	if (!port || !*port)
+	s->port = map_at(&ports, bpf_ntohs(s->seg.pkt.key.local_port));
+	if (!s->port || !s->port->any)
 		return V_NOT_SERVICE;
 	if (tcp_flags_impossible(s->seg.pkt.flags))
 		return V_TCP_FLAGS;

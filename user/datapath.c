@@ -383,6 +383,7 @@ static int load_tc(struct datapath *dp)
 	if (!dp->tc)
 		return fail(errno, "cannot open the TC object: %s", strerror(errno));
 	dp->tc->rodata->cookie_backend = dp->opts.kernel_cookies;
+	dp->tc->rodata->has_conntrack = probe_conntrack();
 	err = share_maps(dp->tc->obj, dp->in, dp->dir, dp->opts.max_flows);
 	if (err)
 		return err;

@@ -36,6 +36,7 @@ struct listeners {
 	u16 service_of[65536];                          /* by port, host order; 0: none */
 	struct service services[SYNSTILE_MAX_SERVICES]; /* as in the map */
 	struct service wanted[SYNSTILE_MAX_SERVICES];   /* while refreshing */
+	struct port_entry ports[SYNSTILE_MAX_SERVICES];       /* by service, as in the map */
 	struct pairs have, want;
 	struct addr *addresses;
 	size_t n_addresses, room_addresses;
@@ -238,7 +239,7 @@ static int update_services(struct listeners *l)
 		    !memcmp(&l->services[i], &l->wanted[i], sizeof(l->wanted[i])))
 			continue;
 		l->services[i] = l->wanted[i];
-		err = maps_set_service(l->maps, i, &l->services[i], ntohs(l->services[i].port));
+		err = maps_set_service(l->maps, i, &l->services[i]);
 	}
 	return err;
 }
@@ -275,6 +276,35 @@ static int update_pairs(struct listeners *l, struct pairs *next)
 	return err;
 }
 
+/* Each port's quick answer: its first IPv4 address, and the entry that this has. */
+static int update_ports(struct listeners *l)
+{
+	struct port_entry *wanted = calloc(l->n_services + 1, sizeof(*wanted));
+	size_t i;
+	int err = 0;
+
+	if (!wanted)
+		return -ENOMEM;
+	for (i = 0; i < l->have.n; i++) {
+		const struct pair *p = &l->have.at[i];
+		struct port_entry *port = &wanted[p->value.service];
+
+		if (!port->addr4 && addr_is_v4(&p->key.addr)) {
+			port->addr4 = p->key.addr.w[3];
+			port->quick = p->value;
+		}
+	}
+	for (i = 1; !err && i <= l->n_services; i++) {
+		wanted[i].any = 1;
+		if (!memcmp(&wanted[i], &l->ports[i], sizeof(wanted[i])))
+			continue;
+		err = maps_set_port(l->maps, ntohs(l->services[i].port), &wanted[i]);
+		l->ports[i] = wanted[i];
+	}
+	free(wanted);
+	return err;
+}
+
 int listeners_refresh(struct listeners *l, bool addresses_changed)
 {
 	struct pairs next = {0};
@@ -299,7 +329,8 @@ int listeners_refresh(struct listeners *l, bool addresses_changed)
 	}
 	free(l->have.at);
 	l->have = next;
-	return 0;
+	err = update_ports(l);
+	return err ? fail(-err, "cannot update the table of ports: %s", strerror(-err)) : 0;
 }
 
 static int load_pair(const struct listener_key *key, const struct listen_entry *value, void *arg)

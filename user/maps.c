@@ -86,12 +86,14 @@ int maps_service(const struct maps *m, u32 index, struct service *s)
 	return get(m->services, index, s);
 }
 
-int maps_set_service(const struct maps *m, u32 index, const struct service *s, u16 port)
+int maps_set_service(const struct maps *m, u32 index, const struct service *s)
 {
-	u32 one = 1;
-	int err = put(m->services, index, s);
+	return put(m->services, index, s);
+}
 
-	return err ? err : put(m->ports, port, &one);
+int maps_set_port(const struct maps *m, u16 port, const struct port_entry *value)
+{
+	return put(m->ports, port, value);
 }
 
 int maps_pressure(const struct maps *m, u32 index, struct pressure *p)

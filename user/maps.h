@@ -26,8 +26,9 @@ int maps_set_settings(const struct maps *m, const struct settings *set);
 int maps_new_settings(struct settings *set);
 
 int maps_service(const struct maps *m, u32 index, struct service *s);
-/* Also makes the datapath look at packets for this port (host order). */
-int maps_set_service(const struct maps *m, u32 index, const struct service *s, u16 port);
+int maps_set_service(const struct maps *m, u32 index, const struct service *s);
+/* `port` in host order. */
+int maps_set_port(const struct maps *m, u16 port, const struct port_entry *value);
 int maps_pressure(const struct maps *m, u32 index, struct pressure *p);
 
 /* Calls fn for each listener; stops at the first non-zero result, and returns it. */

@@ -3,6 +3,7 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -31,6 +32,21 @@ void probe_features(struct features *f)
 			btf__find_by_name_kind(btf, "bpf_sk_assign_tcp_reqsk", BTF_KIND_FUNC) > 0;
 		btf__free(btf);
 	}
+}
+
+bool probe_conntrack(void)
+{
+	struct btf *btf;
+	bool builtin;
+
+	if (!access("/sys/kernel/btf/nf_conntrack", R_OK))
+		return true;
+	btf = btf__load_vmlinux_btf();
+	if (!btf || libbpf_get_error(btf))
+		return false;
+	builtin = btf__find_by_name_kind(btf, "bpf_ct_insert_entry", BTF_KIND_FUNC) > 0;
+	btf__free(btf);
+	return builtin;
 }
 
 /* The types of `int synstile_main(struct xdp_md *)` and a global `int synstile_sub(...)`,
@@ -127,10 +143,8 @@ void probe_driver(const char *ifname, char driver[32])
 	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
 
 	driver[0] = 0;
-	if (!ethtool(ifname, &info)) {
-		strncpy(driver, info.driver, 31);
-		driver[31] = 0;
-	}
+	if (!ethtool(ifname, &info))
+		snprintf(driver, 32, "%.31s", info.driver);
 }
 
 bool probe_strips_vlan(const char *ifname)

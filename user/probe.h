@@ -11,6 +11,9 @@ struct features {
 	bool assign_reqsk; /* bpf_sk_assign_tcp_reqsk: Linux 6.9 */
 };
 
+/* Can programs make conntrack entries? Only once nf_conntrack is loaded. */
+bool probe_conntrack(void);
+
 void probe_features(struct features *f);
 /* Can programs replace functions of others (freplace)? libxdp's dispatcher needs it. */
 bool probe_freplace(void);

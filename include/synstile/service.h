@@ -3,7 +3,7 @@
  * Services: what is protected, how, and how hard pressed it is.
  *
  * `listeners` maps each local address and port to a service index; `ports` is a
- * quick refusal in front of it. `services` is written by user space alone,
+ * quick answer in front of it. `services` is written by user space alone,
  * `pressure` by the datapath alone, both indexed by service (0 is no service).
  */
 #ifndef SYNSTILE_SERVICE_H
@@ -31,6 +31,15 @@ struct listener_key {
 struct listen_entry {
 	u16 service;
 	u16 window; /* bytes, unscaled, that a SYN-ACK may offer: what the listener's receive buffer takes */
+};
+
+/* Value of `ports`, index: port in host order. A look-up in an array is all that most
+ * packets need: those to no service, and those to the host's first IPv4 address. */
+struct port_entry {
+	u32 any;	       /* not 0: some service has this port */
+	__be32 addr4;	       /* the first IPv4 address that listens at it, or 0 */
+	struct listen_entry quick; /* what `listeners` has for that address */
+	u32 pad;
 };
 
 struct service {
@@ -62,6 +71,7 @@ struct pressure {
 
 _Static_assert(sizeof(struct listener_key) == 20, "no padding: the key is hashed as bytes");
 _Static_assert(sizeof(struct listen_entry) == 4, "map value");
+_Static_assert(sizeof(struct port_entry) == 16, "map value");
 _Static_assert(sizeof(struct service) == 32, "map value");
 _Static_assert(sizeof(struct pressure) == 64, "one cache line");
 

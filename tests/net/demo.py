@@ -160,7 +160,7 @@ def show(lab, options):
     # The queue would stay full for a minute: a new nginx has an empty one.
     lab.stop_nginx()
     lab.nginx(backlog=BACKLOG)
-    print(f"$ synstile -n {server.name} attach s0 s1")
+    print(f"$ synstile -n {server.name} attach s0 s1 --xdp native")
     print(lab.attach().stdout, end="")
     crowd = Clients(lab.client)
     with lab.flood(rate=options.rate, seconds=options.seconds + 10):

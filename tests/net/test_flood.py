@@ -115,7 +115,8 @@ def test_tables_are_bounded(target, mode):
                   > 20_000, 20, "20,000 packets")
         assert target.status()["flows"]["total"] <= 1024
 
-    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, most))
     with target.attached("--mode", mode, "--max-flows", "1024"):
         held = [clients.connect(target.client, labs.SERVER4, 80, src="fresh") for _ in range(1300)]
         times, errors = clients.get_many(target.client, labs.SERVER4, 50, src="fresh")

@@ -27,7 +27,7 @@ static u32 check_ip(const struct frame *in, const struct spec *s, const u8 *out)
 	assert_int_equal(ip[0], 0x45);
 	assert_int_equal(ip[1], 0);
 	assert_int_equal(get16(ip + 2), 20 + in->tcp_len);
-	assert_int_equal(get16(ip + 4), 0);	 /* RFC 6864: ID of an atomic datagram */
+	assert_int_equal(get16(ip + 4), 0);      /* RFC 6864: ID of an atomic datagram */
 	assert_int_equal(get16(ip + 6), 0x4000); /* DF */
 	assert_int_equal(ip[8], TTL);
 	assert_int_equal(ip[9], 6);
@@ -178,8 +178,8 @@ void run_spec(struct run *r, struct frame *f, const struct spec *s)
 void expect(const struct run *r, enum synstile_verdict v, int action)
 {
 	if (r->verdict != v || r->action != action || r->bank != BANK_DONE)
-		fail_msg("expected %s and action %d, got %s%s and %d", verdict_names[v], action,
-			 verdict_names[r->verdict], r->bank ? " (observed)" : "", r->action);
+		fail_msg("expected %s and action %d, got %s%s and %d", verdict_name(v), action,
+			 verdict_name(r->verdict), r->bank ? " (observed)" : "", r->action);
 }
 
 void get_cookie(struct answer *a, const struct spec *syn)

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <netinet/in.h>
 #include <sched.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -8,14 +12,20 @@
 #include <bpf/libbpf.h>
 
 #include "prog.h"
+#include "synstile/flow_filter.h"
 #include "synstile_tc.skel.h"
 #include "synstile_xdp.skel.h"
 
-const char *const verdict_names[V_COUNT] = {
+const char *verdict_name(enum synstile_verdict v)
+{
+	static const char *const names[] = {
 #define X(id, action, name, help) [V_##id] = name,
-	SYNSTILE_VERDICTS(X)
+		SYNSTILE_VERDICTS(X)
 #undef X
-};
+	};
+
+	return v < V_COUNT ? names[v] : "no verdict";
+}
 
 /* What verdict.h says becomes of the packet, as XDP has it. */
 #define ACTION_PASS  XDP_PASS
@@ -30,8 +40,10 @@ static const int verdict_actions[V_COUNT] = {
 static struct synstile_xdp *xdp;
 static struct synstile_tc *tc;
 static struct settings settings;
+static struct flow_filter *filter; /* the map itself */
 static u64 counts[SYNSTILE_COUNTERS];
 static bool seen[V_COUNT];
+static bool quick = true;
 static int cpus;
 
 static void put(struct bpf_map *map, const void *key, const void *value)
@@ -44,6 +56,34 @@ static void get(struct bpf_map *map, u32 index, void *value)
 {
 	if (bpf_map_lookup_elem(bpf_map__fd(map), &index, value))
 		fail_msg("map %s: %s", bpf_map__name(map), strerror(errno));
+}
+
+static u32 *flow_counter(const struct flow_key *key)
+{
+	u32 hash = flow_filter_hash(key);
+
+	return &filter[hash / FLOW_FILTER_SLOTS].n[hash % FLOW_FILTER_SLOTS];
+}
+
+/* Delete all flows, and with each its count: then nothing must be left in the filter. */
+static void clear_flows(void)
+{
+	int fd = bpf_map__fd(xdp->maps.flows);
+	struct flow_key key;
+
+	while (!bpf_map_get_next_key(fd, NULL, &key)) {
+		if (!(*flow_counter(&key))--)
+			fail_msg("a flow that the filter does not count");
+		bpf_map_delete_elem(fd, &key);
+	}
+	for (u32 i = 0; i < FLOW_FILTER_LINES * FLOW_FILTER_SLOTS; i++) {
+		u32 *n = &filter[i / FLOW_FILTER_SLOTS].n[i % FLOW_FILTER_SLOTS];
+
+		if (*n) {
+			*n = 0;
+			fail_msg("the filter counts a flow that is gone");
+		}
+	}
 }
 
 /* XDP's maps, for TC too. */
@@ -74,8 +114,14 @@ void prog_open(u32 backend, u32 max_flows)
 	assert_non_null(xdp);
 	xdp->rodata->cookie_backend = backend;
 	bpf_map__set_max_entries(xdp->maps.flows, max_flows);
-	if (synstile_xdp__load(xdp))
+	if (synstile_xdp__load(xdp)) {
+		synstile_xdp__destroy(xdp);
+		xdp = NULL;
 		fail_msg("the XDP program does not load: %s", strerror(errno));
+	}
+	filter = mmap(NULL, FLOW_FILTER_LINES * sizeof(*filter), PROT_READ | PROT_WRITE, MAP_SHARED,
+		      bpf_map__fd(xdp->maps.filter), 0);
+	assert_true(filter != MAP_FAILED);
 	tc = synstile_tc__open();
 	assert_non_null(tc);
 	tc->rodata->cookie_backend = backend;
@@ -91,6 +137,10 @@ void prog_open(u32 backend, u32 max_flows)
 
 void prog_close(void)
 {
+	if (!xdp)
+		return;
+	clear_flows();
+	munmap(filter, FLOW_FILTER_LINES * sizeof(*filter));
 	synstile_tc__destroy(tc);
 	synstile_xdp__destroy(xdp);
 	xdp = NULL;
@@ -102,13 +152,24 @@ bool prog_has_tc(void)
 	return tc;
 }
 
-static void clear_flows(void)
+/* Whether the entry in `ports` knows the service's IPv4 address, too. */
+static void put_port(void)
 {
-	int fd = bpf_map__fd(xdp->maps.flows);
-	struct flow_key key;
+	const u32 index = PORT;
+	struct port_entry port = {.any = 1};
+	struct addr client, server;
 
-	while (!bpf_map_get_next_key(fd, NULL, &key))
-		bpf_map_delete_elem(fd, &key);
+	frame_addresses(&(struct spec){0}, client.b, server.b);
+	if (quick) {
+		port.addr4 = server.w[3];
+		port.quick = (struct listen_entry){.service = SERVICE, .window = WINDOW};
+	}
+	put(xdp->maps.ports, &index, &port);
+}
+
+void prog_quick(bool yes)
+{
+	quick = yes;
 }
 
 static void put_listener(bool ipv6)
@@ -151,7 +212,7 @@ void prog_reset(enum service_mode mode)
 	const struct pressure p = {.window_start = prog_now()};
 	const struct iface dev = {.ifindex = 1, .mss4 = MSS4, .mss6 = MSS6};
 	const struct shared sh = {0};
-	const u32 zero = 0, one = 1, port = PORT;
+	const u32 zero = 0;
 
 	clear_flows();
 	reset_settings();
@@ -159,7 +220,7 @@ void prog_reset(enum service_mode mode)
 	prog_put_pressure(&p);
 	prog_put_shared(&sh);
 	put(xdp->maps.iface, &zero, &dev);
-	put(xdp->maps.ports, &port, &one);
+	put_port();
 	put_listener(false);
 	put_listener(true);
 }
@@ -172,7 +233,8 @@ static void count(struct run *r, bool silent)
 	u64 moved = 0;
 
 	if (bpf_map_lookup_batch(bpf_map__fd(xdp->maps.counters), NULL, &batch, keys, values, &n,
-				 NULL) && errno != ENOENT)
+				 NULL) &&
+	    errno != ENOENT)
 		fail_msg("counters: %s", strerror(errno));
 	assert_int_equal(n, SYNSTILE_COUNTERS);
 	r->verdict = V_COUNT;
@@ -213,7 +275,7 @@ void prog_xdp(struct run *r, const u8 *frame, u32 len)
 {
 	run(r, xdp->progs.synstile_xdp, frame, len, false);
 	if (r->action != (r->bank ? XDP_PASS : verdict_actions[r->verdict]))
-		fail_msg("%s%s, but XDP action %d", verdict_names[r->verdict],
+		fail_msg("%s%s, but XDP action %d", verdict_name(r->verdict),
 			 r->bank ? " (observed)" : "", r->action);
 	if (r->action == XDP_PASS) {
 		assert_int_equal(r->out_len, len);
@@ -221,10 +283,22 @@ void prog_xdp(struct run *r, const u8 *frame, u32 len)
 	}
 }
 
-void prog_tc_ingress(struct run *r, const u8 *frame, u32 len)
+static bool sees_mac_len(void)
 {
-	run(r, tc->progs.synstile_tc_ingress, frame, len, true);
-	assert_memory_equal(r->out, frame, len);
+	struct utsname u;
+	int major = 0, minor = 0;
+
+	uname(&u);
+	assert_int_equal(sscanf(u.release, "%d.%d", &major, &minor), 2);
+	return major > 6 || (major == 6 && minor >= 2);
+}
+
+void prog_tc_ingress(struct run *r, const struct frame *f)
+{
+	u32 skip = sees_mac_len() ? 14 : 0;
+
+	run(r, tc->progs.synstile_tc_ingress, f->bytes + skip, f->len - skip, true);
+	assert_memory_equal(r->out, f->bytes + skip, f->len - skip);
 }
 
 void prog_tc_egress(struct run *r, const u8 *frame, u32 len)
@@ -331,8 +405,11 @@ bool prog_flow(struct flow *f, const struct spec *s)
 void prog_put_flow(const struct spec *s, const struct flow *f)
 {
 	struct flow_key key;
+	struct flow there;
 
 	prog_key(&key, s);
+	if (!prog_flow(&there, s))
+		(*flow_counter(&key))++;
 	put(xdp->maps.flows, &key, f);
 }
 
@@ -351,11 +428,13 @@ u32 prog_flows(void)
 
 void prog_unlisten(const struct spec *s)
 {
-	struct listener_key key = {.port = host_to_be16(s->dport ? s->dport : PORT)};
+	struct listener_key key = {.port = host_to_be16(PORT)};
+	const u32 index = PORT;
 	u8 client[16];
 
 	frame_addresses(s, client, key.addr.b);
 	bpf_map_delete_elem(bpf_map__fd(xdp->maps.listeners), &key);
+	put(xdp->maps.ports, &index, &(struct port_entry){.any = 1});
 }
 
 void prog_addresses(void)
@@ -371,4 +450,17 @@ void prog_addresses(void)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (system(commands[i]))
 			fail_msg("%s", commands[i]);
+}
+
+int prog_listen(bool ipv6)
+{
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0), one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (ipv6 ? bind(fd, (void *)&six, sizeof(six)) : bind(fd, (void *)&four, sizeof(four)))
+		fail_msg("bind: %s", strerror(errno));
+	assert_int_equal(listen(fd, 16), 0);
+	return fd;
 }

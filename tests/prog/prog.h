@@ -14,22 +14,23 @@
 #include "synstile/service.h"
 #include "synstile/verdict.h"
 
-#define PORT	   80
-#define SERVICE	   1 /* index */
-#define WINDOW	   65535
-#define TTL	   61
+#define PORT       80
+#define SERVICE    1 /* index */
+#define WINDOW     65535
+#define TTL        61
 #define HOP_LIMIT  62
-#define MSS4	   1460
-#define MSS6	   1440
+#define MSS4       1460
+#define MSS6       1440
 #define RCV_WSCALE 7
 #define NS_PER_S   1000000000ULL
 
 #define TC_GO_ON (-1)
-#define TC_SHOT	 2
+#define TC_SHOT  2
 
-enum { OWN_COOKIES, KERNEL_COOKIES };
-
-extern const char *const verdict_names[V_COUNT];
+enum {
+	OWN_COOKIES,
+	KERNEL_COOKIES
+};
 
 /* What the last run gave. */
 struct run {
@@ -45,16 +46,29 @@ void prog_open(u32 backend, u32 max_flows);
 void prog_close(void);
 bool prog_has_tc(void);
 
-/* No flows, no pressure, one service on PORT with this mode and high bounds. */
+/* No flows, no pressure, one service on PORT with this mode and high bounds. Fails if
+ * the filter in front of the flow table does not count the flows that were there. */
 void prog_reset(enum service_mode mode);
+
+/* From the next reset on: is the IPv4 address in the table of ports (the short way)? */
+void prog_quick(bool yes);
 
 /* Run once. Fails if not exactly one counter moved, by one (TC: or none). */
 void prog_xdp(struct run *r, const u8 *frame, u32 len);
-void prog_tc_ingress(struct run *r, const u8 *frame, u32 len);
 void prog_tc_egress(struct run *r, const u8 *frame, u32 len);
+
+/*
+ * TC ingress, of a frame without VLAN tags. test_run leaves skb->mac_len 0, which the
+ * program takes for a packet without link header (kernels from 6.2 on). So it gets the IP
+ * packet alone, whose first 14 bytes test_run takes for the Ethernet header: make it with
+ * spec.disguised, so that they say the right type.
+ */
+void prog_tc_ingress(struct run *r, const struct frame *f);
 
 /* Has any run since the start given this verdict, done and not just observed? */
 bool prog_seen(enum synstile_verdict v);
+
+const char *verdict_name(enum synstile_verdict v);
 
 u64 prog_now(void); /* the clock of the programs, ns */
 
@@ -68,7 +82,7 @@ void prog_put_pressure(const struct pressure *p);
 void prog_get_shared(struct shared *s);
 void prog_put_shared(const struct shared *s);
 void prog_cookies_out(void); /* as if a cookie had just been sent */
-void prog_attack(void);	     /* the service is under attack */
+void prog_attack(void);      /* the service is under attack */
 
 void prog_key(struct flow_key *key, const struct spec *s);
 bool prog_flow(struct flow *f, const struct spec *s);
@@ -78,5 +92,8 @@ void prog_unlisten(const struct spec *s);
 
 /* Bring up lo with the addresses of client and server, so that sockets can have them. */
 void prog_addresses(void);
+
+/* A listening socket on PORT of every address; close it. */
+int prog_listen(bool ipv6);
 
 #endif

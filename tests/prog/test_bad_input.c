@@ -54,7 +54,9 @@ static enum synstile_verdict flags_verdict(u8 flags, bool pressure)
 
 static int action_of(enum synstile_verdict v)
 {
-	return v == V_SYN_COOKIE ? XDP_TX : v == V_SYN_CALM || v == V_STRAY_CALM ? XDP_PASS : XDP_DROP;
+	return v == V_SYN_COOKIE                      ? XDP_TX
+	       : v == V_SYN_CALM || v == V_STRAY_CALM ? XDP_PASS
+						      : XDP_DROP;
 }
 
 static void test_every_flag_combination(void **state)
@@ -158,7 +160,8 @@ static void test_random_option_layouts(void **state)
 			u32 kind = random_below(&seed, sizeof(kinds));
 
 			bytes[i] = kinds[kind];
-			bytes[i + 1] = random_below(&seed, 20) ? sizes[kind] : random64(&seed) >> 60;
+			bytes[i + 1] =
+				random_below(&seed, 20) ? sizes[kind] : random64(&seed) >> 60;
 			i += kinds[kind] < 2 ? 1 : sizes[kind];
 		}
 		try_options(bytes, len, n);
@@ -184,7 +187,8 @@ static void test_extension_chains(void **state)
 			s.ext[i] = types[random_below(&seed, sizeof(types))];
 		frame_build(&frame, &s);
 		for (u32 i = random_below(&seed, 3); i; i--)
-			frame.bytes[frame.l3 + 40 + random_below(&seed, 40)] = random64(&seed) >> 56;
+			frame.bytes[frame.l3 + 40 + random_below(&seed, 40)] =
+				random64(&seed) >> 56;
 		if (n & 1)
 			frame.len = frame.l3 + 40 + random_below(&seed, frame.len - frame.l3 - 40);
 		v = parse_packet(&pkt, frame.bytes, frame.bytes + frame.len);

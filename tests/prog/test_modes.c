@@ -17,8 +17,7 @@ static void observed(enum synstile_verdict v)
 {
 	if (result.verdict != v || result.bank != BANK_OBSERVED || result.action != XDP_PASS)
 		fail_msg("expected %s to be observed, got %s in bank %d and action %d",
-			 verdict_names[v], verdict_names[result.verdict], result.bank,
-			 result.action);
+			 verdict_name(v), verdict_name(result.verdict), result.bank, result.action);
 }
 
 struct row {
@@ -163,18 +162,25 @@ static void test_half_open_bound(void **state)
 	assert_int_equal(prog_flows(), 5);
 }
 
-static void syn_from(u32 client)
-{
-	const struct spec syn = {.flags = SYN, .client = client & 0x3f};
-
-	run_spec(&result, &frame, &syn);
-}
-
 static void sleep_ms(u32 ms)
 {
 	const struct timespec ts = {.tv_nsec = ms * 1000000L};
 
 	nanosleep(&ts, NULL);
+}
+
+/* 20 SYNs each millisecond or two, each of another client. */
+static void flood(u32 ms)
+{
+	static u32 client;
+
+	for (u64 begin = prog_now(); prog_now() - begin < ms * 1000000ULL; sleep_ms(1)) {
+		for (u32 n = 0; n < 20; n++) {
+			const struct spec syn = {.flags = SYN, .client = client++};
+
+			run_spec(&result, &frame, &syn);
+		}
+	}
 }
 
 /* calm -> attack by rate -> calm after hold_ms of quiet; and again. */
@@ -192,8 +198,7 @@ static void test_rate_and_back(void **state)
 	s.hold_ms = 300;
 	prog_put_service(&s);
 	for (u32 attack = 1; attack <= 2; attack++) {
-		for (begin = prog_now(); prog_now() - begin < 400000000;)
-			syn_from(0);
+		flood(400);
 		expect(&result, V_SYN_COOKIE, XDP_TX);
 		prog_get_pressure(&p);
 		assert_int_equal(p.attacks, attack);
@@ -320,5 +325,6 @@ int main(void)
 	};
 	int failed = cmocka_run_group_tests_name("modes", tests, open_programs, close_programs);
 
-	return failed | cmocka_run_group_tests_name("full table", small, open_small, close_programs);
+	return failed |
+	       cmocka_run_group_tests_name("full table", small, open_small, close_programs);
 }

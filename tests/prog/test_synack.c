@@ -57,7 +57,8 @@ static void test_every_mixture_of_options(void **state)
 
 	(void)state;
 	for (u32 n = 0; n < 16 * 6 * 6 * 2; n++) {
-		struct spec syn = {.ipv6 = n & 1, .vlans = n % 3, .seq = n * 0x9e3779b9, .sport = n + 1};
+		struct spec syn = {
+			.ipv6 = n & 1, .vlans = n % 3, .seq = n * 0x9e3779b9, .sport = n + 1};
 
 		prog_reset(MODE_ALWAYS);
 		handshake(&syn, n / 2 % 16, sizes[n / 32 % 6], scales[n / 192]);
@@ -85,11 +86,12 @@ static void test_long_syns(void **state)
 static void test_unknown_options(void **state)
 {
 	static const u8 layouts[][24] = {
-		{34, 2, 1, 1, 4, 2, 2, 4, 5, 180, 1, 1},		    /* Fast Open request */
-		{30, 12, 0, 1, 9, 9, 9, 9, 9, 9, 9, 9, 4, 2, 2, 4, 5, 180},  /* MPTCP */
-		{253, 4, 0xf9, 0x89, 4, 2, 2, 4, 5, 180, 14, 3, 1},	    /* experimental */
-		{19, 18, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 4, 2, 1, 1}, /* MD5 */
-		{4, 2, 2, 4, 5, 180, 4, 2, 2, 4, 5, 180},		    /* twice */
+		{34, 2, 1, 1, 4, 2, 2, 4, 5, 180, 1, 1},                    /* Fast Open request */
+		{30, 12, 0, 1, 9, 9, 9, 9, 9, 9, 9, 9, 4, 2, 2, 4, 5, 180}, /* MPTCP */
+		{253, 4, 0xf9, 0x89, 4, 2, 2, 4, 5, 180, 14, 3, 1},         /* experimental */
+		{19, 18, 1,  2,  3,  4,  5,  6, 7, 8, 9,
+		 10, 11, 12, 13, 14, 15, 16, 4, 2, 1, 1}, /* MD5 */
+		{4, 2, 2, 4, 5, 180, 4, 2, 2, 4, 5, 180}, /* twice */
 	};
 
 	(void)state;
@@ -127,15 +129,17 @@ static void test_ecn(void **state)
 	static const struct {
 		u8 flags, tos;
 		bool ecn;
-	} rows[] = {{SYN | ECE | CWR, 0, true},	 {SYN | ECE, 0, false},
-		    {SYN | CWR, 0, false},	 {SYN | ECE | CWR, 1, false},
+	} rows[] = {{SYN | ECE | CWR, 0, true},  {SYN | ECE, 0, false},
+		    {SYN | CWR, 0, false},       {SYN | ECE | CWR, 1, false},
 		    {SYN | ECE | CWR, 2, false}, {SYN | ECE | CWR, 3, false},
-		    {SYN | ECE | CWR, 4, true},	 {SYN, 0, false}};
+		    {SYN | ECE | CWR, 4, true},  {SYN, 0, false}};
 
 	(void)state;
 	for (u32 n = 0; n < 4 * ARRAY_SIZE(rows); n++) {
-		struct spec syn = {
-			.ipv6 = n & 1, .flags = rows[n / 4].flags, .tos = rows[n / 4].tos, .sport = n + 1};
+		struct spec syn = {.ipv6 = n & 1,
+				   .flags = rows[n / 4].flags,
+				   .tos = rows[n / 4].tos,
+				   .sport = n + 1};
 		u8 flags = syn.flags;
 		struct answer a;
 
@@ -341,7 +345,9 @@ static void test_forged(void **state)
 	prog_cookies_out();
 	for (u32 n = 0; n < 50000; n++) {
 		struct spec ack = {.ipv6 = n & 1,
-				   .flags = n & 2 ? ACK : n & 4 ? PSH | ACK : FIN | ACK,
+				   .flags = n & 2   ? ACK
+					    : n & 4 ? PSH | ACK
+						    : FIN | ACK,
 				   .seq = random64(&seed),
 				   .ack = random64(&seed),
 				   .client = random_below(&seed, 256),

@@ -66,6 +66,8 @@ void frame_addresses(const struct spec *s, u8 client[16], u8 server[16])
 
 	memcpy(client, s->ipv6 ? c6 : c4, 16);
 	memcpy(server, s->ipv6 ? s6 : s4, 16);
+	if (s->disguised)
+		put16(client + (s->ipv6 ? 4 : 12), s->ipv6 ? 0x86dd : 0x0800);
 	put32(client + 12, get32(client + 12) + s->client);
 }
 

@@ -10,19 +10,35 @@
 
 #define FRAME_MAX 20000
 
-enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32, ECE = 64, CWR = 128 };
+enum {
+	FIN = 1,
+	SYN = 2,
+	RST = 4,
+	PSH = 8,
+	ACK = 16,
+	URG = 32,
+	ECE = 64,
+	CWR = 128
+};
 
-enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60, NO_NEXT = 59 };
+enum {
+	HOP_BY_HOP = 0,
+	ROUTING = 43,
+	FRAGMENT = 44,
+	DESTINATION = 60,
+	NO_NEXT = 59
+};
 
 /* What a frame is to be. All zeroes: an IPv4 SYN-less segment of the default client. */
 struct spec {
 	bool ipv6;
 	bool from_server; /* addresses, ports and MACs the other way round */
-	u8 vlans;	  /* tags: 802.1Q; of two or more, the outermost is 802.1ad */
-	u8 tos;		  /* or traffic class */
-	u8 ip_options;	  /* bytes, a multiple of 4 */
-	u16 frag;	  /* IPv4: that field; IPv6: a fragment header with it, if not 0 */
-	u8 ext[12];	  /* IPv6 extension headers, in this order */
+	bool disguised;   /* a client whose IP header reads as an Ethernet header: see test_tc.c */
+	u8 vlans;         /* tags: 802.1Q; of two or more, the outermost is 802.1ad */
+	u8 tos;           /* or traffic class */
+	u8 ip_options;    /* bytes, a multiple of 4 */
+	u16 frag;         /* IPv4: that field; IPv6: a fragment header with it, if not 0 */
+	u8 ext[12];       /* IPv6 extension headers, in this order */
 	u8 exts;
 	u8 ext_words; /* length field of each but fragment headers */
 	u32 client;   /* added to the address */

@@ -34,8 +34,8 @@ static u64 sum32(const u8 *p, unsigned int len)
 /* The header that textbooks use: 4500 0073 0000 4000 4011 (b861) c0a8 0001 c0a8 00c7. */
 static void test_known_header(void **state)
 {
-	u8 header[20] = {0x45, 0,    0,	   0x73, 0,    0,    0x40, 0,	 0x40, 0x11,
-			 0,    0,    0xc0, 0xa8, 0,    1,    0xc0, 0xa8, 0,    0xc7};
+	u8 header[20] = {0x45, 0, 0,    0x73, 0, 0, 0x40, 0,    0x40, 0x11,
+			 0,    0, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0,    0xc7};
 	u16 csum = csum_fold(sum32(header, sizeof(header)));
 
 	(void)state;
@@ -47,13 +47,15 @@ static void test_known_header(void **state)
 /* One's complement carries: sums around each power that a fold could lose. */
 static void test_fold_carries(void **state)
 {
-	static const u64 near[] = {0, 0xffff, 0x10000, 0xffffffff, 0x100000000ULL, 0xffffffffffffULL};
+	static const u64 near[] = {0,          0xffff,         0x10000,
+				   0xffffffff, 0x100000000ULL, 0xffffffffffffULL};
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(near); i++) {
 		for (int delta = -70000; delta <= 70000; delta += 7) {
 			u64 sum = near[i] + delta;
-			/* a one's complement sum is the number modulo 2^16 - 1, and 0 only if all was 0 */
+			/* a one's complement sum is the number modulo 2^16 - 1, and 0 only if all
+			 * was 0 */
 			u16 expected = sum % 0xffff;
 
 			if ((s64)sum < 0)
@@ -83,7 +85,8 @@ static void test_random_buffers(void **state)
 
 static void test_addresses(void **state)
 {
-	struct addr v4 = {.b = {[10] = 0xff, [11] = 0xff, [12] = 198, [13] = 51, [14] = 100, [15] = 7}};
+	struct addr v4 = {
+		.b = {[10] = 0xff, [11] = 0xff, [12] = 198, [13] = 51, [14] = 100, [15] = 7}};
 	struct addr v6;
 	u64 seed = 6;
 

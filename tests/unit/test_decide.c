@@ -66,20 +66,33 @@ static void test_sources(void **state)
 		u16 port;
 		bool impossible;
 	} rows[] = {
-		{"198.51.100.7", 40000, false}, {"198.51.100.7", 0, true},
+		{"198.51.100.7", 40000, false},
+		{"198.51.100.7", 0, true},
 		{"192.0.2.1", 40000, true}, /* ourselves: a LAND packet */
-		{"192.0.2.2", 80, false},	{"0.0.0.0", 1, true},
-		{"0.1.2.3", 1, true},		{"1.0.0.0", 1, false},
-		{"126.255.255.255", 1, false},	{"127.0.0.1", 1, true},
-		{"127.255.255.255", 1, true},	{"128.0.0.0", 1, false},
-		{"223.255.255.255", 1, false},	{"224.0.0.1", 1, true},
-		{"239.1.1.1", 1, true},		{"240.0.0.1", 1, true},
-		{"255.255.255.255", 1, true},	{"10.0.0.1", 1, false},
-		{"2001:db8:1::7", 1, false},	{"2001:db8:1::7", 0, true},
-		{"2001:db8::1", 1, true},	{"::", 1, true},
-		{"::1", 1, true},		{"::2", 1, false},
-		{"1::1", 1, false},		{"ff02::1", 1, true},
-		{"fe80::1", 1, false},		{"fd00::1", 1, false},
+		{"192.0.2.2", 80, false},
+		{"0.0.0.0", 1, true},
+		{"0.1.2.3", 1, true},
+		{"1.0.0.0", 1, false},
+		{"126.255.255.255", 1, false},
+		{"127.0.0.1", 1, true},
+		{"127.255.255.255", 1, true},
+		{"128.0.0.0", 1, false},
+		{"223.255.255.255", 1, false},
+		{"224.0.0.1", 1, true},
+		{"239.1.1.1", 1, true},
+		{"240.0.0.1", 1, true},
+		{"255.255.255.255", 1, true},
+		{"10.0.0.1", 1, false},
+		{"2001:db8:1::7", 1, false},
+		{"2001:db8:1::7", 0, true},
+		{"2001:db8::1", 1, true},
+		{"::", 1, true},
+		{"::1", 1, true},
+		{"::2", 1, false},
+		{"1::1", 1, false},
+		{"ff02::1", 1, true},
+		{"fe80::1", 1, false},
+		{"fd00::1", 1, false},
 	};
 
 	(void)state;
@@ -120,9 +133,9 @@ static void test_stray(void **state)
 
 	(void)state;
 	for (unsigned int flags = 0; flags < 256; flags++) {
-		enum synstile_verdict v = flags & TCP_SYN ? V_SYNACK_STRAY :
-					  flags & TCP_RST ? V_RST_STRAY :
-							    V_COOKIE_INVALID;
+		enum synstile_verdict v = flags & TCP_SYN   ? V_SYNACK_STRAY
+					  : flags & TCP_RST ? V_RST_STRAY
+							    : V_COOKIE_INVALID;
 
 		pkt.flags = flags;
 		assert_int_equal(decide_stray(&pkt, true, true), v);
@@ -153,8 +166,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_under_pressure), cmocka_unit_test(test_cookies_out),
-		cmocka_unit_test(test_sources),	       cmocka_unit_test(test_syn),
-		cmocka_unit_test(test_stray),	       cmocka_unit_test(test_flags_impossible),
+		cmocka_unit_test(test_sources),        cmocka_unit_test(test_syn),
+		cmocka_unit_test(test_stray),          cmocka_unit_test(test_flags_impossible),
 	};
 
 	return cmocka_run_group_tests_name("decide", tests, NULL, NULL);

@@ -81,7 +81,8 @@ static void test_odds_without_timestamps(void **state)
 		assert_in_range(low, 2, 4);
 		/* the neighbourhood of each genuine one holds no other with the same low bits */
 		for (u32 i = 0; i < 64; i++)
-			assert_int_equal(accepted(&set, &c, isn[i] - (64ULL << 19), 64, 1 << 20), 1);
+			assert_int_equal(accepted(&set, &c, isn[i] - (64ULL << 19), 64, 1 << 20),
+					 1);
 	}
 	(void)state;
 }
@@ -95,7 +96,8 @@ static void test_odds_with_timestamps(void **state)
 		u32 isn[2];
 
 		for (u32 i = 0; i < 2; i++) {
-			client_syn(&c, &set, 1460, 7, TCP_FEATURES, CLIENT_T0 - i * 64 * NS_PER_SEC);
+			client_syn(&c, &set, 1460, 7, TCP_FEATURES,
+				   CLIENT_T0 - i * 64 * NS_PER_SEC);
 			assert_true(client_ack(&c, &set, CLIENT_T0, &back));
 			isn[i] = c.pkt.ack - 1;
 		}

@@ -109,7 +109,8 @@ static void test_random_layouts(void **state)
 			u32 kind = random_below(&seed, sizeof(kinds));
 
 			bytes[i] = kinds[kind];
-			bytes[i + 1] = random_below(&seed, 20) ? sizes[kind] : random64(&seed) >> 60;
+			bytes[i + 1] =
+				random_below(&seed, 20) ? sizes[kind] : random64(&seed) >> 60;
 			i += kinds[kind] < 2 ? 1 : sizes[kind];
 		}
 		compare(bytes, len);
@@ -120,7 +121,7 @@ static void test_random_layouts(void **state)
 static void test_linux_syn(void **state)
 {
 	static const u8 linux_syn[20] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 1, 2,
-					 3, 4, 5,    6,	   7, 8, 1, 3,	3, 7};
+					 3, 4, 5,    6,    7, 8, 1, 3,  3, 7};
 	struct tcp_options o;
 
 	(void)state;
@@ -231,8 +232,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_small_layout), cmocka_unit_test(test_random_layouts),
-		cmocka_unit_test(test_linux_syn),	   cmocka_unit_test(test_wscale_bound),
-		cmocka_unit_test(test_cut_options),	   cmocka_unit_test(test_synack_options),
+		cmocka_unit_test(test_linux_syn),          cmocka_unit_test(test_wscale_bound),
+		cmocka_unit_test(test_cut_options),        cmocka_unit_test(test_synack_options),
 	};
 
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);

@@ -91,8 +91,8 @@ static void test_fragments(void **state)
 		u16 frag;
 		enum synstile_verdict v;
 	} rows[] = {
-		{false, 0x4000, V_GO_ON},    /* DF */
-		{false, 0x2000, V_GO_ON},    /* the first of several */
+		{false, 0x4000, V_GO_ON}, /* DF */
+		{false, 0x2000, V_GO_ON}, /* the first of several */
 		{false, 0x2001, V_FRAGMENT}, {false, 0x0001, V_FRAGMENT},
 		{false, 0x1fff, V_FRAGMENT}, {true, 0x0001, V_GO_ON},
 		{true, 0x0008, V_FRAGMENT},  {true, 0x0009, V_FRAGMENT},
@@ -134,7 +134,8 @@ static enum synstile_verdict truncated_verdict(const struct frame *f, const stru
 	if (len < f->l3 + (s->ipv6 ? 40 : 20))
 		return s->ipv6 ? V_IPV6_MALFORMED : V_IPV4_MALFORMED;
 	if (s->ipv6 && len < f->l4 && s->exts) /* 8 bytes of each header are read */
-		return len < f->l3 + 40 + (len - f->l3 - 40) / 8 * 8 + 8 ? V_IPV6_MALFORMED : V_GO_ON;
+		return len < f->l3 + 40 + (len - f->l3 - 40) / 8 * 8 + 8 ? V_IPV6_MALFORMED
+									 : V_GO_ON;
 	return len < f->l4 + 20 ? V_TCP_MALFORMED : V_GO_ON;
 }
 
@@ -146,7 +147,8 @@ static void test_truncated(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 18; i++) {
-		struct spec s = {.ipv6 = i & 1, .vlans = i / 2 % 3, .flags = SYN, .options_len = 40};
+		struct spec s = {
+			.ipv6 = i & 1, .vlans = i / 2 % 3, .flags = SYN, .options_len = 40};
 
 		if (i >= 6)
 			s.ip_options = s.ipv6 ? 0 : 40;
@@ -227,8 +229,12 @@ static void test_ethertypes(void **state)
 		u32 vlans;
 		enum synstile_verdict v;
 	} rows[] = {
-		{0x0806, 0, V_OTHER},	{0x88cc, 1, V_OTHER},	   {0x8100, 2, V_VLAN_DEPTH},
-		{0x88a8, 2, V_VLAN_DEPTH}, {0x8863, 2, V_OTHER},   {0x0000, 0, V_OTHER},
+		{0x0806, 0, V_OTHER},
+		{0x88cc, 1, V_OTHER},
+		{0x8100, 2, V_VLAN_DEPTH},
+		{0x88a8, 2, V_VLAN_DEPTH},
+		{0x8863, 2, V_OTHER},
+		{0x0000, 0, V_OTHER},
 		{0x0040, 0, V_OTHER} /* 802.3: a length */,
 	};
 	static struct frame f;
