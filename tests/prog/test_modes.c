@@ -205,7 +205,7 @@ static void test_rate_and_back(void **state)
 		assert_true(p.rate >= 500);
 		/* no SYN any more: strays alone must notice that it is over */
 		for (begin = prog_now(); prog_now() - begin < 700000000; sleep_ms(10))
-			run_spec(&result, &frame, &(struct spec){.flags = ACK});
+			run_spec(&result, &frame, &(struct spec){.flags = ACK, .sport = 1});
 		expect(&result, V_STRAY_CALM, XDP_PASS);
 	}
 }

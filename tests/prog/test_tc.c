@@ -288,11 +288,10 @@ static void test_bad_frames(void **state)
 			frame.bytes[14 + random_below(&seed, frame.len - 14)] =
 				random64(&seed) >> 56;
 		len = n & 4 ? frame.len : 14 + random_below(&seed, frame.len - 14);
-		frame.len = len;
+		/* test_run wants the whole IP header that the Ethernet type announces */
+		frame.len = len = len < 14 + 40 ? 14 + 40 : len;
 		prog_tc_egress(&result, frame.bytes, len);
 		quiet(TC_GO_ON);
-		if (len < 2 * 14)
-			continue;
 		prog_tc_ingress(&result, &frame);
 		quiet(TC_GO_ON);
 	}
