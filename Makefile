@@ -1,29 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # synstile: `sudo make run` and `sudo make test` do everything on a fresh Debian 12.
-# V=1 shows the commands.
+# `make help` lists the rest. V=1 shows the commands.
 
+VERSION  := 0.1.0
 BUILD    := build
 PREFIX   ?= /usr/local
 SBINDIR  ?= $(PREFIX)/sbin
 MANDIR   ?= $(PREFIX)/share/man
-VERSION  := 0.1.0
 
+# Looked up when used, since `make deps` may just have installed them.
 CLANG    ?= $(firstword $(foreach c,clang-19 clang-16 clang-14 clang,$(shell command -v $(c) 2>/dev/null)) clang-19)
+BPFTOOL  ?= $(shell PATH="$$PATH:/usr/sbin" command -v bpftool || echo bpftool)
 CC       := gcc
-BPFTOOL  ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PYTEST   ?= /usr/bin/python3 -m pytest
+PYTHON   ?= /usr/bin/python3
+export PYTHONDONTWRITEBYTECODE := 1
+
+ARCH     := $(shell uname -m | sed -e 's/x86_64/x86/' -e 's/aarch64/arm64/' -e 's/ppc64le/powerpc/' -e 's/s390x/s390/')
 PKGS     := libbpf libxdp jansson libmnl
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Iinclude -Ibpf -I$(BUILD) \
 	   -fstack-protector-strong $(CFLAGS)
-BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Wextra -Werror -Wshadow -Wno-unused-parameter \
-	   -fno-strict-aliasing -Iinclude -Ibpf -I$(BUILD)
+# -fno-strict-aliasing: packets are read and written as words of several sizes
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Wshadow \
+	   -Wno-unused-parameter -fno-strict-aliasing -Iinclude -Ibpf -I$(BUILD)
 LDLIBS    = $(shell pkg-config --libs $(PKGS))
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)")
+# A second make, so that it sees what a first step has installed or built.
+again = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 BPF_OBJS := synstile_xdp synstile_tc synstile_sweep
 SKELS    := $(BPF_OBJS:%=$(BUILD)/%.skel.h)
@@ -31,9 +38,28 @@ USER_OBJS := $(patsubst user/%.c,$(BUILD)/user/%.o,$(wildcard user/*.c))
 
 all: $(BUILD)/synstile
 
+help:
+	@echo 'For root, on Debian 12 (what is missing gets installed):'
+	@echo '  make run              the lab: a flood without and with synstile, in network namespaces'
+	@echo '  make run IFACE=eth0   protect that interface (ARGS="--mode always" for more)'
+	@echo '  make test             unit, prog and net tests; test-unit, test-prog, test-net for one'
+	@echo '  make test-vm          the same on other kernels, emulated (KERNELS="6.1 6.12 new")'
+	@echo '  make bench            what a packet costs'
+	@echo '  make deps             packages to build and test'
+	@echo 'For anyone:'
+	@echo '  make                  $(BUILD)/synstile (CLANG=clang-14 BUILD=build14: another compiler)'
+	@echo '  make lint             formatting, static analysis'
+	@echo '  make fuzz             libFuzzer on the packet parser (FUZZ_SECONDS=60)'
+	@echo '  make install          PREFIX=/usr/local, DESTDIR=; and uninstall, clean'
+
+# --- the program
+
 $(BUILD)/vmlinux.h: | $(BUILD)
 	$(call say,BTF,$@)
-	$(Q)test -r /sys/kernel/btf/vmlinux || { echo "make: this kernel has no BTF (/sys/kernel/btf/vmlinux): build on one with CONFIG_DEBUG_INFO_BTF=y" >&2; exit 1; }
+	@for t in $(CLANG) $(BPFTOOL) $(CC) pkg-config; do command -v $$t >/dev/null || \
+		{ echo "make: no $$t here: run 'sudo make deps' first" >&2; exit 1; }; done
+	@test -r /sys/kernel/btf/vmlinux || { echo "make: this kernel has no BTF (/sys/kernel/btf/vmlinux):" \
+		"build on one with CONFIG_DEBUG_INFO_BTF=y" >&2; exit 1; }
 	$(Q)$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c >$@.tmp && mv $@.tmp $@
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c $(BUILD)/vmlinux.h
@@ -55,7 +81,75 @@ $(BUILD)/synstile: $(USER_OBJS)
 $(BUILD) $(BUILD)/user:
 	$(Q)mkdir -p $@
 
+install: all
+	install -D -m 755 $(BUILD)/synstile $(DESTDIR)$(SBINDIR)/synstile
+	$(if $(wildcard docs/synstile.8),install -D -m 644 docs/synstile.8 $(DESTDIR)$(MANDIR)/man8/synstile.8)
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/synstile $(DESTDIR)$(MANDIR)/man8/synstile.8
+
+# --- running it
+
+deps:
+	@tests/deps.sh build lab test
+
+ifdef IFACE
+run:
+	@tests/deps.sh build
+	@$(again) all
+	$(Q)$(BUILD)/synstile attach $(IFACE) $(ARGS)
+else
+run:
+	@tests/deps.sh build lab
+	@$(again) all tools
+	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/net/demo.py $(ARGS)
+endif
+
+# --- tests: each of tests/*/rules.mk makes programs; what runs them is here or there
+
 include $(wildcard tests/*/rules.mk)
+
+tests: all tools $(UNIT) $(PROG)
+
+test: deps
+	@$(again) tests
+	@$(MAKE) --no-print-directory test-unit test-prog
+	@$(MAKE) --no-print-directory test-net
+
+test-net: all tools
+	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -p no:cacheprovider tests/net $(ARGS)
+
+test-vm:
+	@tests/deps.sh build lab test vm
+	@$(again) tests
+	$(Q)BUILD=$(abspath $(BUILD)) tests/vm/test-vm.sh $(KERNELS)
+
+bench:
+	@tests/deps.sh build lab
+	@$(again) all tools
+	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/bench.py $(ARGS)
+
+C_FILES  := $(wildcard bpf/*.[ch] include/synstile/*.h user/*.[ch] tests/*/*.[ch])
+SH_FILES := $(wildcard .ci/run tests/*.sh tests/*/*.sh)
+PY_FILES := $(wildcard tests/*/*.py)
+MK_FILES := Makefile $(wildcard tests/*/rules.mk)
+
+lint:
+	@tests/deps.sh build lint
+	$(call say,SPDX,)
+	@! grep -L -m1 'SPDX-License-Identifier: GPL-2.0-only$$\|SPDX-License-Identifier: GPL-2.0-only \*/$$' \
+		$(C_FILES) $(SH_FILES) $(PY_FILES) $(MK_FILES) | grep . >&2 || { echo 'lint: no SPDX line in these' >&2; exit 1; }
+	$(call say,FORMAT,)
+	$(Q)clang-format-14 --dry-run -Werror $(C_FILES)
+	$(call say,CPPCHECK,)
+	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -j$(shell nproc) \
+		--enable=warning,performance,portability --suppress=missingIncludeSystem \
+		-D_GNU_SOURCE -DVERSION='"x"' -Iinclude -Ibpf -Iuser -Itests/unit -Itests/prog \
+		$(filter-out %.bpf.c,$(filter %.c,$(C_FILES)))
+	$(call say,SHELL,)
+	$(Q)shellcheck $(SH_FILES)
+	$(call say,PYTHON,)
+	$(Q)$(PYTHON) -m pyflakes $(PY_FILES)
 
 clean:
 	rm -rf $(BUILD)
@@ -63,4 +157,4 @@ clean:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all clean
+.PHONY: all help install uninstall deps run tests test test-net test-vm bench lint clean

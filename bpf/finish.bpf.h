@@ -97,12 +97,14 @@ static __always_inline enum synstile_verdict finish_assign(struct __sk_buff *skb
 							   const struct tcp_options *o)
 {
 	struct bpf_tcp_req_attrs___local attrs = {};
-	struct tcp_sock *listener = bpf_skc_to_tcp_sock(sk);
+	struct sock *listener = (struct sock *)bpf_skc_to_tcp_sock(sk);
 
-	if (!listener)
+	/* the look at a field also keeps clang 14 from leaving `struct sock` undefined
+	 * in our BTF ("func_proto incompatible with kernel") */
+	if (!listener || listener->__sk_common.skc_state != SK_LISTEN)
 		return V_FINISH_REFUSED;
 	finish_attrs(&attrs, f, o);
-	if (bpf_sk_assign_tcp_reqsk(skb, (struct sock *)listener, &attrs, sizeof(attrs)))
+	if (bpf_sk_assign_tcp_reqsk(skb, listener, &attrs, sizeof(attrs)))
 		return V_FINISH_REFUSED;
 	return V_FINISHED;
 }

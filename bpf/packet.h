@@ -49,6 +49,7 @@ struct packet {
 	u8 ect;	     /* ECN field of the IP header (RFC 3168) */
 	bool ipv4;
 	bool fragment; /* a first fragment: the segment goes on in others */
+	u8 pad;	       /* set, since the verifier wants every byte of an argument written */
 };
 
 struct eth_header {
@@ -264,6 +265,7 @@ parse_network(struct packet *pkt, void *data, void *data_end, u32 l3, u16 proto)
 {
 	pkt->l3 = l3;
 	pkt->fragment = false;
+	pkt->pad = 0;
 	if (proto == PROTO_IPV4)
 		return parse_ipv4(pkt, data, data_end);
 	if (proto == PROTO_IPV6)

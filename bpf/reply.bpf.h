@@ -27,10 +27,13 @@ struct reply {
 	u32 options[OPTION_WORDS_MAX]; /* network order; as many as the segment had */
 };
 
-static __always_inline void reply_options_clear(struct reply *r)
+/* Fill options[from] to options[to - 1]. */
+static __always_inline void reply_options_pad(struct reply *r, u32 from, u32 to)
 {
-	for (int i = 0; i < OPTION_WORDS_MAX; i++)
-		r->options[i] = NOP_WORD;
+	/* in this form because of the shorter one clang makes a call to memset() */
+	for (u32 i = 0; i < OPTION_WORDS_MAX; i++)
+		if (i >= from && i < to)
+			r->options[i] = NOP_WORD;
 }
 
 static const u8 zeroes[1024] = {};

@@ -62,6 +62,7 @@ static __always_inline void synack_reply(const struct segment *seg, const struct
 					 struct reply *r)
 {
 	const struct packet *pkt = &seg->pkt;
+	u32 n, words;
 	struct synack_options out = {
 		.tsval = offer->tsval,
 		.tsecr = seg->options.tsval,
@@ -70,8 +71,9 @@ static __always_inline void synack_reply(const struct segment *seg, const struct
 		.features = offer->features,
 	};
 
-	reply_options_clear(r);
-	synack_options_write(r->options, &out, (pkt->tcp_len - sizeof(struct tcp_header)) / 4);
+	words = (pkt->tcp_len - sizeof(struct tcp_header)) / 4;
+	n = synack_options_write(r->options, &out, words);
+	reply_options_pad(r, n, words);
 	r->ack = pkt->seq + 1;
 	r->window = synack_window(seg->window, offer);
 	r->flags = TCP_SYN | TCP_ACK | (offer->features & TCP_ECN ? TCP_ECE : 0);
@@ -134,7 +136,7 @@ __noinline int synack_probe(struct xdp_md *ctx, struct segment *seg)
 	r.seq = seg->pkt.ack - 1;
 	r.ack = seg->pkt.seq + 1;
 	r.window = seg->window >> (set->rcv_wscale & 15);
-	reply_options_clear(&r);
+	reply_options_pad(&r, 0, OPTION_WORDS_MAX);
 	if (seg->options.features & TCP_TSTAMP) { /* the segment had one, so there is room */
 		r.options[0] = bpf_htonl(OPT_NOP << 24 | OPT_NOP << 16 | OPT_TSTAMP << 8 |
 					 OPTLEN_TSTAMP);

@@ -155,8 +155,10 @@ static __always_inline int act(const struct scene *s, enum synstile_verdict v)
 SEC("xdp.frags")
 int synstile_xdp(struct xdp_md *ctx)
 {
-	struct scene s = { .ctx = ctx };
+	struct scene s; /* not cleared, which would cost as much as a look-up: each stage sets its part */
 
+	s.ctx = ctx;
+	s.service = NULL;
 	s.set = map_at(&settings, 0);
 	if (!s.set)
 		return XDP_PASS;

@@ -162,6 +162,9 @@ def test_data_with_fin_first(place, dst, options):
 def test_keepalive_first(place, dst, options):
     """A keepalive (seq one too low, no data or one byte) comes first: it must not end in a RST,
     and the client's next real segment must work."""
+    if place.defence == "kernel":
+        # The kernel takes seq - 1 for the next higher MSS of its table, if there is one.
+        options = [("MSS", 8960 if ":" in dst else 1460), *options[1:]]
     for data in (b"", b"\0"):
         talk = Talk(place.wire, dst, options=options)
         talk.syn()
@@ -195,6 +198,8 @@ def test_speaks_first_after_a_lost_ack(place, dst):
     Without synstile the server repeats its SYN-ACK; with cookies only the client's keepalive
     can mend it.
     """
+    if place.defence == "kernel" and ":" in dst:
+        pytest.skip("the kernel's cookie for MSS 1440 takes a keepalive for the ACK of MSS 8940")
     client = place.client
     client.run("nft", "add table inet lose; "
                "add chain inet lose out { type filter hook output priority 0; }; "

@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# deps.sh GROUP...
+#
+# Install what is missing of Debian 12's packages for a purpose: build, lab, test, lint, fuzz
+# or vm. With nothing missing it needs neither root nor the network.
+set -euo pipefail
+
+declare -A groups=(
+	[build]="gcc make libc6-dev clang-19 bpftool pkg-config libbpf-dev libxdp-dev libjansson-dev libmnl-dev"
+	[lab]="python3 iproute2 ethtool procps nginx"
+	[test]="libcmocka-dev python3-pytest python3-scapy curl nftables tcpdump wrk"
+	[lint]="clang-format-14 cppcheck shellcheck pyflakes3"
+	[fuzz]="clang-14 libclang-rt-14-dev"
+	[vm]="qemu-system-x86 busybox-static kmod cpio xz-utils zstd xdp-tools"
+)
+
+die() {
+	echo "deps: $*" >&2
+	exit 1
+}
+
+[ $# -gt 0 ] || die "usage: deps.sh GROUP... (of: ${!groups[*]})"
+wanted=()
+for group; do
+	[ -n "${groups[$group]:-}" ] || die "no group \"$group\"; there are: ${!groups[*]}"
+	read -ra names <<<"${groups[$group]}"
+	wanted+=("${names[@]}")
+done
+
+command -v dpkg-query >/dev/null || die "this system has no dpkg; install what Debian 12 calls: ${wanted[*]}"
+missing=()
+for package in "${wanted[@]}"; do
+	status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=absent
+	[ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+command -v apt-get >/dev/null || die "this system has no apt-get; missing: ${missing[*]}"
+[ "$(id -u)" = 0 ] || die "run as root (sudo make deps); missing: ${missing[*]}"
+
+# The lab runs an nginx of its own: installing the package must not start one for the system.
+policy=/usr/sbin/policy-rc.d
+allow_services() {
+	[ -z "${policy_made:-}" ] || rm -f "$policy"
+	[ -z "${masked:-}" ] || systemctl --quiet unmask --runtime nginx.service
+	policy_made='' masked=''
+}
+forbid_services() {
+	trap allow_services EXIT
+	if [ ! -e "$policy" ]; then
+		policy_made=1
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+	fi
+	if [ -d /run/systemd/system ]; then
+		masked=1
+		systemctl --quiet mask --runtime nginx.service
+	fi
+}
+new_nginx=
+if [[ " ${missing[*]} " == *" nginx "* ]]; then
+	new_nginx=1
+	forbid_services
+fi
+
+echo "deps: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update || echo "deps: some package lists could not be updated; going on" >&2
+apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" </dev/null ||
+	die "apt-get could not install: ${missing[*]}"
+if [ -n "$new_nginx" ]; then
+	allow_services
+	update-rc.d nginx disable >/dev/null 2>&1 || :
+fi
