@@ -338,6 +338,7 @@ static int share_maps(struct bpf_object *obj, const struct instance *in, const c
 static int load_failed(int err, const char *what)
 {
 	bool mismatch = strstr(words, "parameter mismatch");
+	bool verifier = strstr(words, "BEGIN PROG LOAD LOG"); /* then no map was too large */
 
 	show_words();
 	if (err == -EINVAL && mismatch)
@@ -345,7 +346,7 @@ static int load_failed(int err, const char *what)
 			EINVAL,
 			"maps of another version of synstile are in use; `synstile detach --all` "
 			"with that version, then attach again");
-	if (err == -ENOMEM || err == -E2BIG)
+	if (!verifier && (err == -ENOMEM || err == -E2BIG))
 		return fail(-err, "cannot load the %s program: %s; try a smaller --max-flows", what,
 			    strerror(-err));
 	return fail(
