@@ -49,7 +49,7 @@
 
 enum {
 	COOKIE_CODE_BITS = 5,
-	COOKIE_COUNT_BIT = 5,	/* bit number of c without timestamps */
+	COOKIE_COUNT_BIT = 5,         /* bit number of c without timestamps */
 	COOKIE_TS_SACK_SHIFT = 4 - 1, /* from TCP_SACK, bit 1, to bit 4 */
 	COOKIE_TS_ECN_SHIFT = 5 - 3,  /* from TCP_ECN, bit 3, to bit 5 */
 	COOKIE_TS_MSS_SHIFT = 6,
@@ -68,15 +68,24 @@ enum {
  * IPv4: the least that the kernel takes; links of the smallest IPv6 MTU (1280, as some
  * VPNs have); mobile networks; WireGuard (1420); tunnels; PPPoE; Ethernet; jumbo frames.
  * IPv6: the same links, 20 bytes less; the kernel takes no less than 1220. */
-#define COOKIE_MSS4 { 536, 1240, 1340, 1380, 1440, 1452, 1460, 8960 }
-#define COOKIE_MSS6 { 1220, 1280, 1320, 1360, 1420, 1432, 1440, 8940 }
-#define COOKIE_MSS_FEW { 0, 1, 3, 6 }
+#define COOKIE_MSS4                                                                                \
+	{                                                                                          \
+		536, 1240, 1340, 1380, 1440, 1452, 1460, 8960                                      \
+	}
+#define COOKIE_MSS6                                                                                \
+	{                                                                                          \
+		1220, 1280, 1320, 1360, 1420, 1432, 1440, 8940                                     \
+	}
+#define COOKIE_MSS_FEW                                                                             \
+	{                                                                                          \
+		0, 1, 3, 6                                                                         \
+	}
 
 /* What a client offered, as far as a cookie can carry it. */
 struct cookie_offer {
-	u32 tsval;	/* SYN-ACK: to be sent. Reading: what came back, TSecr. Host order */
+	u32 tsval; /* SYN-ACK: to be sent. Reading: what came back, TSecr. Host order */
 	u16 mss;
-	u8 wscale;	/* COOKIE_NO_WSCALE if TCP_WSCALE is not among the features */
+	u8 wscale;   /* COOKIE_NO_WSCALE if TCP_WSCALE is not among the features */
 	u8 features; /* enum tcp_feature */
 };
 
@@ -108,10 +117,9 @@ struct cookie_row {
 };
 
 static const struct cookie_row cookie_rows[1 << COOKIE_CODE_BITS] = {
-#define X(mss, wscale, sack, ecn)                                                     \
-	{ mss, wscale,                                                                \
-	  (sack) * TCP_SACK | (ecn) * TCP_ECN |                                       \
-		  ((wscale) != COOKIE_NO_WSCALE) * TCP_WSCALE },
+#define X(mss, wscale, sack, ecn)                                                                  \
+	{mss, wscale,                                                                              \
+	 (sack)*TCP_SACK | (ecn)*TCP_ECN | ((wscale) != COOKIE_NO_WSCALE) * TCP_WSCALE},
 	COOKIE_CODES(X)
 #undef X
 };
@@ -159,9 +167,8 @@ static inline __attribute__((always_inline)) u32 cookie_tsval(u64 now_ns, u32 ts
 	return (((u32)(now_ns >> 20) + ts_offset) & ~COOKIE_TS_MASK) | bits;
 }
 
-static inline __attribute__((always_inline)) u32 cookie_mac(const struct settings *set,
-							    const struct packet *pkt, u32 isn,
-							    u32 count, u32 carried)
+static inline __attribute__((always_inline)) u32
+cookie_mac(const struct settings *set, const struct packet *pkt, u32 isn, u32 count, u32 carried)
 {
 	/* Counts wrap; a key is old once its successor's first count has come. */
 	bool current = (s32)(count - set->key.from) >= 0;
@@ -193,8 +200,7 @@ static inline __attribute__((always_inline)) u32 cookie_mac(const struct setting
  */
 static inline __attribute__((always_inline)) u32 cookie_make(const struct settings *set,
 							     const struct packet *pkt,
-							     struct cookie_offer *offer,
-							     u64 now_ns)
+							     struct cookie_offer *offer, u64 now_ns)
 {
 	u32 count = cookie_count(now_ns), mss = cookie_mss_index(offer->mss, pkt->ipv4);
 
@@ -223,11 +229,9 @@ static inline __attribute__((always_inline)) u32 cookie_make(const struct settin
  * ISN `isn`? If so, *offer is what the client offered. `o` holds the segment's own
  * options: a client that was sent timestamps echoes them in every segment.
  */
-static inline __attribute__((always_inline)) bool cookie_check(const struct settings *set,
-							       const struct packet *pkt, u32 isn,
-							       const struct tcp_options *o,
-							       u64 now_ns,
-							       struct cookie_offer *offer)
+static inline __attribute__((always_inline)) bool
+cookie_check(const struct settings *set, const struct packet *pkt, u32 isn,
+	     const struct tcp_options *o, u64 now_ns, struct cookie_offer *offer)
 {
 	u32 cookie = pkt->ack - 1, count = cookie_count(now_ns), bits;
 
@@ -260,7 +264,7 @@ static inline __attribute__((always_inline)) bool cookie_check(const struct sett
 /* What is lost if `row` answers a request for these; negative if it promises too much. */
 static inline int cookie_row_loss(const struct cookie_row *row, u32 few, u32 wscale, u8 features)
 {
-	static const int mss_loss[4][4] = { { 0 }, { 20, 0 }, { 24, 4, 0 }, { 25, 5, 1, 0 } };
+	static const int mss_loss[4][4] = {{0}, {20, 0}, {24, 4, 0}, {25, 5, 1, 0}};
 	u8 lost = features & ~row->features;
 	int loss;
 
@@ -283,8 +287,8 @@ static inline void cookie_fill_codes(u8 codes[256])
 		int least = -1;
 
 		for (u32 code = 0; code < 1 << COOKIE_CODE_BITS; code++) {
-			int loss = cookie_row_loss(&cookie_rows[code], request >> 6, wscale,
-						   features);
+			int loss =
+				cookie_row_loss(&cookie_rows[code], request >> 6, wscale, features);
 
 			if (loss >= 0 && (least < 0 || loss < least)) {
 				least = loss;

@@ -55,16 +55,15 @@ extern struct nf_conn___local *bpf_skb_ct_lookup(struct __sk_buff *skb,
 						 struct bpf_sock_tuple *tuple, u32 tuple__sz,
 						 struct bpf_ct_opts___local *opts,
 						 u32 opts__sz) __ksym __weak;
-extern struct nf_conn___local *bpf_skb_ct_alloc(struct __sk_buff *skb,
-						struct bpf_sock_tuple *tuple, u32 tuple__sz,
-						struct bpf_ct_opts___local *opts,
+extern struct nf_conn___local *bpf_skb_ct_alloc(struct __sk_buff *skb, struct bpf_sock_tuple *tuple,
+						u32 tuple__sz, struct bpf_ct_opts___local *opts,
 						u32 opts__sz) __ksym __weak;
 extern void bpf_ct_set_timeout(struct nf_conn___local *ct, u32 ms) __ksym __weak;
 extern struct nf_conn___local *bpf_ct_insert_entry(struct nf_conn___local *ct) __ksym __weak;
 extern void bpf_ct_release(struct nf_conn___local *ct) __ksym __weak;
 
-static __always_inline void finish_attrs(struct bpf_tcp_req_attrs___local *a,
-					 const struct flow *f, const struct tcp_options *o)
+static __always_inline void finish_attrs(struct bpf_tcp_req_attrs___local *a, const struct flow *f,
+					 const struct tcp_options *o)
 {
 	a->mss = f->mss;
 	if (f->flags & TCP_TSTAMP) {
@@ -116,9 +115,9 @@ static __always_inline enum synstile_verdict finish_assign(struct __sk_buff *skb
  */
 static __always_inline void finish_mark_listener(struct bpf_sock *sk, bool ipv4)
 {
-	struct tcphdr tcp = { .doff = sizeof(tcp) / 4, .syn = 1 };
-	struct iphdr ip4 = { .version = 4 };
-	struct ipv6hdr ip6 = { .version = 6 };
+	struct tcphdr tcp = {.doff = sizeof(tcp) / 4, .syn = 1};
+	struct iphdr ip4 = {.version = 4};
+	struct ipv6hdr ip6 = {.version = 6};
 
 	if (ipv4)
 		bpf_tcp_gen_syncookie(sk, &ip4, sizeof(ip4), &tcp, sizeof(tcp));
@@ -134,7 +133,7 @@ static __always_inline void finish_mark_listener(struct bpf_sock *sk, bool ipv4)
 static __always_inline void finish_conntrack(struct __sk_buff *skb, struct bpf_sock_tuple *tuple,
 					     u32 size)
 {
-	struct bpf_ct_opts___local opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = 6 };
+	struct bpf_ct_opts___local opts = {.netns_id = BPF_F_CURRENT_NETNS, .l4proto = 6};
 	struct nf_conn___local *ct;
 
 	if (size == sizeof(tuple->ipv4))

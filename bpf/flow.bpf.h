@@ -101,14 +101,13 @@ static __always_inline void flow_of_cookie(struct flow *f, const struct packet *
 	f->isn_local = pkt->ack - 1;
 	f->snd_wscale = offer->wscale;
 	f->rcv_wscale = set->rcv_wscale;
-	f->flags = FLOW_ISN_LOCAL | offer->features |
-		   (pkt->flags & TCP_FIN ? FLOW_FIN_REMOTE : 0);
+	f->flags = FLOW_ISN_LOCAL | offer->features | (pkt->flags & TCP_FIN ? FLOW_FIN_REMOTE : 0);
 }
 
 /* A SYN goes to the stack. Beyond the bound (mode observe under attack) it is not followed. */
 static __always_inline void flow_half_open(struct scene *s)
 {
-	struct flow f = { .state = FLOW_HALF_OPEN, .admission = ADMIT_CALM };
+	struct flow f = {.state = FLOW_HALF_OPEN, .admission = ADMIT_CALM};
 
 	if (s->pressure->half_open > (s32)s->service->half_open_attack_above)
 		return;
@@ -199,13 +198,13 @@ static __always_inline enum synstile_verdict flow_segment(struct scene *s, struc
 /* The stack has a socket for this segment, in this state, but we have no entry. */
 static __always_inline enum synstile_verdict flow_adopt(struct scene *s, u32 state)
 {
-	struct flow f = { .admission = ADMIT_ADOPTED };
+	struct flow f = {.admission = ADMIT_ADOPTED};
 
 	if (state == SK_NEW_SYN_RECV || state == SK_SYN_SENT)
 		return V_HALF_OPEN;
-	f.state = state == SK_TIME_WAIT    ? FLOW_CLOSED :
-		   state >= SK_FIN_WAIT1 ? FLOW_CLOSING :
-					   FLOW_OPEN;
+	f.state = state == SK_TIME_WAIT   ? FLOW_CLOSED
+		  : state >= SK_FIN_WAIT1 ? FLOW_CLOSING
+					  : FLOW_OPEN;
 	flow_insert(s, &f);
 	return V_ADOPTED;
 }

@@ -16,7 +16,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC); /* memory for the connections there are */
-	__uint(max_entries, 262144);	      /* user space sets it before load */
+	__uint(max_entries, 262144);          /* user space sets it before load */
 	__type(key, struct flow_key);
 	__type(value, struct flow);
 } flows SEC(".maps");

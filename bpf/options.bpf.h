@@ -11,9 +11,9 @@
 struct segment {
 	struct packet pkt;
 	struct tcp_options options; /* once options_read() was called */
-	u64 now;		    /* coarse monotonic clock, ns: one jiffy fine */
-	u32 service;		    /* index */
-	u32 window;		    /* see struct listen_entry */
+	u64 now;                    /* coarse monotonic clock, ns: one jiffy fine */
+	u32 service;                /* index */
+	u32 window;                 /* see struct listen_entry */
 };
 
 /*

@@ -24,7 +24,7 @@
  * access to packet ... R1 offset is outside of the packet"); see tcp_at(). */
 #define L4_OFFSET_MAX 0xfff
 #define L3_OFFSET_MAX 0x1f /* 22: Ethernet and two tags */
-#define VLAN_MAX 2
+#define VLAN_MAX      2
 
 enum tcp_flag {
 	TCP_FIN = 1 << 0,
@@ -39,17 +39,17 @@ enum tcp_flag {
 
 struct packet {
 	struct flow_key key; /* remote is the source (see packet_flip) */
-	u32 seq;	     /* host order, as all below */
+	u32 seq;             /* host order, as all below */
 	u32 ack;
-	u16 l3;	     /* offset of the IP header from the frame's start, bytes */
-	u16 l4;	     /* of the TCP header */
+	u16 l3;      /* offset of the IP header from the frame's start, bytes */
+	u16 l4;      /* of the TCP header */
 	u16 payload; /* TCP payload, bytes */
 	u8 tcp_len;  /* TCP header, bytes */
 	u8 flags;    /* enum tcp_flag */
-	u8 ect;	     /* ECN field of the IP header (RFC 3168) */
+	u8 ect;      /* ECN field of the IP header (RFC 3168) */
 	bool ipv4;
 	bool fragment; /* a first fragment: the segment goes on in others */
-	u8 pad;	       /* set, since the verifier wants every byte of an argument written */
+	u8 pad;        /* set, since the verifier wants every byte of an argument written */
 };
 
 struct eth_header {
@@ -88,8 +88,8 @@ struct ipv6_header {
 
 struct ipv6_ext {
 	u8 next;
-	u8 len;	      /* in 8 bytes, not counting the first 8 */
-	__be16 frag;  /* of a fragment header */
+	u8 len;      /* in 8 bytes, not counting the first 8 */
+	__be16 frag; /* of a fragment header */
 };
 
 struct tcp_header {
@@ -242,8 +242,7 @@ parse_ipv6(struct packet *pkt, void *data, void *data_end)
 	room = be16_to_host(ip->payload_len);
 	next = ip->next;
 	for (int i = 0; i < IPV6_MAX_EXT && is_ipv6_ext(next); i++) {
-		enum synstile_verdict v =
-			parse_ipv6_ext(pkt, data, data_end, &off, &room, &next);
+		enum synstile_verdict v = parse_ipv6_ext(pkt, data, data_end, &off, &room, &next);
 
 		if (v != V_GO_ON)
 			return v;

@@ -49,8 +49,8 @@ static inline __attribute__((always_inline)) void pressure_enter(struct pressure
 		__sync_fetch_and_add(&p->attacks, 1);
 }
 
-static inline __attribute__((always_inline)) void
-pressure_update(struct pressure *p, const struct service *s, u64 now)
+static inline __attribute__((always_inline)) void pressure_update(struct pressure *p,
+								  const struct service *s, u64 now)
 {
 	/* two CPUs may count in the other order for a moment */
 	u32 half_open = p->half_open > 0 ? p->half_open : 0;
@@ -73,9 +73,8 @@ pressure_update(struct pressure *p, const struct service *s, u64 now)
 }
 
 /* `syns` more SYNs came to this service. */
-static inline __attribute__((always_inline)) void pressure_syns(struct pressure *p,
-								const struct service *s, u64 syns,
-								u64 now)
+static inline __attribute__((always_inline)) void
+pressure_syns(struct pressure *p, const struct service *s, u64 syns, u64 now)
 {
 	__sync_fetch_and_add(&p->syns, syns);
 	pressure_update(p, s, now);

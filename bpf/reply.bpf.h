@@ -16,8 +16,8 @@
 #include "tcp_options.h"
 
 #define OPTION_WORDS_MAX (TCP_OPTIONS_MAX / 4)
-#define LINUX_WORDS	 5
-#define NOP_WORD	 0x01010101
+#define LINUX_WORDS      5
+#define NOP_WORD         0x01010101
 
 struct reply {
 	u32 seq; /* host order */
@@ -39,7 +39,7 @@ static __always_inline void reply_options_pad(struct reply *r, u32 from, u32 to)
 static const u8 zeroes[1024] = {};
 
 static __always_inline u64 reply_ipv4(struct ipv4_header *ip, const struct packet *pkt,
-				       const struct settings *set)
+				      const struct settings *set)
 {
 	const struct flow_key *k = &pkt->key;
 	u32 len = sizeof(*ip) + pkt->tcp_len;
@@ -59,7 +59,7 @@ static __always_inline u64 reply_ipv4(struct ipv4_header *ip, const struct packe
 }
 
 static __always_inline u64 reply_ipv6(struct ipv6_header *ip, const struct packet *pkt,
-				       const struct settings *set)
+				      const struct settings *set)
 {
 	const struct flow_key *k = &pkt->key;
 

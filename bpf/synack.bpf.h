@@ -9,12 +9,15 @@
 #include "kernel_cookie.bpf.h"
 #include "reply.bpf.h"
 
-enum { COOKIES_OWN, COOKIES_KERNEL };
+enum {
+	COOKIES_OWN,
+	COOKIES_KERNEL
+};
 
 /* Set before load, so that the verifier drops the other back end's code. */
 const volatile u32 cookie_backend = COOKIES_OWN;
 
-#define MSS_DEFAULT_IPV4 536  /* RFC 9293 3.7.1: when the SYN announces none */
+#define MSS_DEFAULT_IPV4 536 /* RFC 9293 3.7.1: when the SYN announces none */
 #define MSS_DEFAULT_IPV6 1220
 
 /* What the client offers and this host allows (the kernel refuses the rest). */
@@ -42,16 +45,9 @@ static __always_inline u16 synack_window(u32 window, const struct cookie_offer *
 }
 
 /*
- * The cookie for a SYN. Global, like options_walk(): verified once, for any packet; and
- * one for each back end, so that the stack (512 bytes in all) holds only one's variables.
+ * A cookie of the kernel's for a SYN; false if it refuses. Global, like options_walk(), and so
+ * that its variables are not on the stack (512 bytes in all) of those who use our own.
  */
-__noinline int synack_own(struct settings *set, struct packet *pkt, struct cookie_offer *offer,
-			  u64 now)
-{
-	return set && pkt && offer ? cookie_make(set, pkt, offer, now) : 0;
-}
-
-/* False if the kernel refuses to make one. */
 __noinline int synack_kernel(struct packet *pkt, struct cookie_offer *offer, u64 now, u32 *isn)
 {
 	return pkt && offer && isn && kcookie_make(pkt, offer, now, isn);
@@ -80,8 +76,9 @@ static __always_inline void synack_reply(const struct segment *seg, const struct
 }
 
 /*
- * A SYN under pressure: turn it into a SYN-ACK that carries a cookie. Global; pointers
- * into maps do not survive such a call, so they are looked up again (arrays: inlined).
+ * A SYN under pressure: turn it into a SYN-ACK that carries a cookie. Global: verified once,
+ * for any packet. Pointers into maps do not survive such a call, so they are looked up
+ * again (arrays: inlined).
  */
 __noinline int synack_cookie(struct xdp_md *ctx, struct segment *seg)
 {
@@ -95,7 +92,7 @@ __noinline int synack_cookie(struct xdp_md *ctx, struct segment *seg)
 		return V_REPLY_FAILED;
 	synack_offer(&seg->pkt, set, &seg->options, &offer);
 	if (cookie_backend == COOKIES_OWN)
-		r.seq = synack_own(set, &seg->pkt, &offer, seg->now);
+		r.seq = cookie_make(set, &seg->pkt, &offer, seg->now);
 	else if (!synack_kernel(&seg->pkt, &offer, seg->now, &r.seq))
 		return V_REPLY_FAILED;
 	synack_reply(seg, set, dev, &offer, &r);
@@ -107,7 +104,7 @@ __noinline int synack_cookie(struct xdp_md *ctx, struct segment *seg)
 	return V_SYN_COOKIE;
 }
 
-/* Does this segment prove a cookie that was made for the client ISN `isn`? Global, as above. */
+/* Does this segment prove a cookie that was made for the client ISN `isn`? Global: asked twice. */
 __noinline int cookie_proves(struct segment *seg, struct cookie_offer *offer, u32 isn)
 {
 	struct settings *set = map_at(&settings, 0);
@@ -129,7 +126,7 @@ __noinline int cookie_proves(struct segment *seg, struct cookie_offer *offer, u3
 __noinline int synack_probe(struct xdp_md *ctx, struct segment *seg)
 {
 	struct settings *set = map_at(&settings, 0);
-	struct reply r = { .flags = TCP_ACK };
+	struct reply r = {.flags = TCP_ACK};
 
 	if (!seg || !set)
 		return V_REPLY_FAILED;
@@ -138,8 +135,8 @@ __noinline int synack_probe(struct xdp_md *ctx, struct segment *seg)
 	r.window = seg->window >> (set->rcv_wscale & 15);
 	reply_options_pad(&r, 0, OPTION_WORDS_MAX);
 	if (seg->options.features & TCP_TSTAMP) { /* the segment had one, so there is room */
-		r.options[0] = bpf_htonl(OPT_NOP << 24 | OPT_NOP << 16 | OPT_TSTAMP << 8 |
-					 OPTLEN_TSTAMP);
+		r.options[0] =
+			bpf_htonl(OPT_NOP << 24 | OPT_NOP << 16 | OPT_TSTAMP << 8 | OPTLEN_TSTAMP);
 		r.options[1] = bpf_htonl(seg->options.tsecr);
 		r.options[2] = bpf_htonl(seg->options.tsval);
 	}

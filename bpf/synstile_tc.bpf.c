@@ -14,7 +14,10 @@
 #include "decide.h"
 #include "finish.bpf.h"
 
-enum { COOKIES_OWN, COOKIES_KERNEL };
+enum {
+	COOKIES_OWN,
+	COOKIES_KERNEL
+};
 
 const volatile u32 cookie_backend = COOKIES_OWN;
 
@@ -22,10 +25,13 @@ const volatile u32 cookie_backend = COOKIES_OWN;
  * that they are not called. */
 const volatile bool has_conntrack = false;
 
-enum { GO_ON = -1 /* TC_ACT_UNSPEC and TCX_NEXT: other programs have their say */, SHOT = 2 };
+enum {
+	GO_ON = -1 /* TC_ACT_UNSPEC and TCX_NEXT: other programs have their say */,
+	SHOT = 2
+};
 
 #define PROVEN_RECENT_NS 1000000000ULL
-#define HEADERS_LINEAR	 128 /* bytes: Ethernet, two tags, IPv6, TCP with all options */
+#define HEADERS_LINEAR   128 /* bytes: Ethernet, two tags, IPv6, TCP with all options */
 
 /* A libbpf constant: the verifier drops what this kernel cannot do. */
 extern int LINUX_KERNEL_VERSION __kconfig;
@@ -204,7 +210,8 @@ int synstile_tc_egress(struct __sk_buff *skb)
 		return GO_ON;
 	now = bpf_ktime_get_coarse_ns();
 	/* Data and ACKs tell nothing new, but of connections just handed over. */
-	if (!(pkt.flags & (TCP_SYN | TCP_FIN | TCP_RST)) && elapsed(now, sh->proven) > PROVEN_RECENT_NS)
+	if (!(pkt.flags & (TCP_SYN | TCP_FIN | TCP_RST)) &&
+	    elapsed(now, sh->proven) > PROVEN_RECENT_NS)
 		return GO_ON;
 	packet_flip(&pkt);
 	f = bpf_map_lookup_elem(&flows, &pkt.key);

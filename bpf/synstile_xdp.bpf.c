@@ -11,7 +11,11 @@
 #include "synack.bpf.h"
 
 /* verdict.h's actions, in a namespace of their own */
-enum action { ACTION_PASS, ACTION_DROP, ACTION_REPLY };
+enum action {
+	ACTION_PASS,
+	ACTION_DROP,
+	ACTION_REPLY
+};
 
 static const u8 verdict_action[V_COUNT] = {
 #define X(id, action, name, help) [V_##id] = ACTION_##action,
@@ -26,7 +30,7 @@ static __always_inline bool classify_service(struct scene *s)
 	struct listen_entry *l = &s->port->quick;
 
 	if (!s->seg.pkt.ipv4 || k->local.w[3] != s->port->addr4) {
-		struct listener_key key = { .addr = k->local, .port = k->local_port };
+		struct listener_key key = {.addr = k->local, .port = k->local_port};
 
 		l = bpf_map_lookup_elem(&listeners, &key);
 		if (!l)
@@ -155,7 +159,8 @@ static __always_inline int act(const struct scene *s, enum synstile_verdict v)
 SEC("xdp.frags")
 int synstile_xdp(struct xdp_md *ctx)
 {
-	struct scene s; /* not cleared, which would cost as much as a look-up: each stage sets its part */
+	struct scene s; /* not cleared, which would cost as much as a look-up: each stage sets its
+			   part */
 
 	s.ctx = ctx;
 	s.service = NULL;

@@ -23,7 +23,7 @@ enum {
 };
 
 #define TCP_OPTIONS_MAX 40 /* bytes: a 60-byte header less the fixed 20 */
-#define TCP_MAX_WSCALE	14 /* RFC 7323 2.3 */
+#define TCP_MAX_WSCALE  14 /* RFC 7323 2.3 */
 
 struct tcp_options {
 	u32 tsval; /* host order */
@@ -57,7 +57,8 @@ tcp_options_linux_syn(struct tcp_options *o, const u8 *p, const void *data_end, 
 	return true;
 }
 
-/* The one option at p, of `size` bytes. Sizes that contradict the kind are ignored, as Linux does. */
+/* The one option at p, of `size` bytes. Sizes that contradict the kind are ignored, as Linux does.
+ */
 static inline __attribute__((always_inline)) void
 tcp_option_read(struct tcp_options *o, const u8 *p, const void *data_end, u8 size)
 {
@@ -153,8 +154,8 @@ synack_options_write(u32 w[5], const struct synack_options *o, u32 room)
 	if (need < room)
 		w[n++] = host_to_be32(OPT_MSS << 24 | OPTLEN_MSS << 16 | o->mss);
 	if (tstamp) {
-		u32 before = sack ? OPT_SACK_PERMITTED << 8 | OPTLEN_SACK_PERMITTED :
-				    OPT_NOP << 8 | OPT_NOP;
+		u32 before = sack ? OPT_SACK_PERMITTED << 8 | OPTLEN_SACK_PERMITTED
+				  : OPT_NOP << 8 | OPT_NOP;
 
 		w[n++] = host_to_be32(before << 16 | OPT_TSTAMP << 8 | OPTLEN_TSTAMP);
 		w[n++] = host_to_be32(o->tsval);

@@ -135,8 +135,8 @@ static int pin_path(char *buf, size_t size, const char *dir, const char *name)
 static int iface_dir(char *buf, size_t size, const struct instance *in, const char *ifname)
 {
 	/* an interface may bear the name of a map */
-	static const char *const taken[] = {"flows", "filter", "listeners", "ports",  "services", "pressure",
-					    "load",  "settings",  "shared", "sweep"};
+	static const char *const taken[] = {"flows",    "filter", "listeners", "ports",  "services",
+					    "pressure", "load",   "settings",  "shared", "sweep"};
 	char encoded[64];
 	bool clash = false;
 	size_t i;
@@ -1006,10 +1006,10 @@ int datapath_maps(const struct instance *in, struct maps *m)
 	const struct {
 		const char *name;
 		int *fd;
-	} all[] = {{"flows", &m->flows},       {"filter", &m->filter},   {"listeners", &m->listeners},
-		   {"ports", &m->ports},       {"services", &m->services},
-		   {"pressure", &m->pressure}, {"settings", &m->settings},
-		   {"shared", &m->shared}};
+	} all[] = {{"flows", &m->flows},         {"filter", &m->filter},
+		   {"listeners", &m->listeners}, {"ports", &m->ports},
+		   {"services", &m->services},   {"pressure", &m->pressure},
+		   {"settings", &m->settings},   {"shared", &m->shared}};
 	size_t i;
 
 	*m = (struct maps)NO_MAPS;

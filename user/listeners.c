@@ -36,7 +36,7 @@ struct listeners {
 	u16 service_of[65536];                          /* by port, host order; 0: none */
 	struct service services[SYNSTILE_MAX_SERVICES]; /* as in the map */
 	struct service wanted[SYNSTILE_MAX_SERVICES];   /* while refreshing */
-	struct port_entry ports[SYNSTILE_MAX_SERVICES];       /* by service, as in the map */
+	struct port_entry ports[SYNSTILE_MAX_SERVICES]; /* by service, as in the map */
 	struct pairs have, want;
 	struct addr *addresses;
 	size_t n_addresses, room_addresses;

@@ -29,8 +29,8 @@ const char *const verdict_helps[V_COUNT] = {
 
 void maps_close(struct maps *m)
 {
-	int *fds[] = {&m->flows,    &m->filter,   &m->listeners, &m->ports, &m->services,
-		      &m->pressure, &m->settings, &m->shared};
+	int *fds[] = {&m->flows,    &m->filter,   &m->listeners, &m->ports,
+		      &m->services, &m->pressure, &m->settings,  &m->shared};
 	size_t i;
 
 	for (i = 0; i < sizeof(fds) / sizeof(*fds); i++) {

@@ -15,7 +15,7 @@ struct maps {
 
 #define NO_MAPS                                                                                    \
 	{                                                                                          \
-		-1, -1, -1, -1, -1, -1, -1, -1                                                         \
+		-1, -1, -1, -1, -1, -1, -1, -1                                                     \
 	}
 
 void maps_close(struct maps *m);

@@ -21,17 +21,17 @@ struct flow_key {
 
 enum flow_state {
 	FLOW_HALF_OPEN = 1, /* a SYN went to the stack; its handshake is not complete */
-	FLOW_PROVEN,	    /* a cookie was proven; the stack has not answered yet */
-	FLOW_OPEN,	    /* the stack has the connection */
-	FLOW_CLOSING,	    /* one side sent FIN */
-	FLOW_CLOSED,	    /* both sides sent FIN, or one sent RST: perhaps TIME-WAIT */
+	FLOW_PROVEN,        /* a cookie was proven; the stack has not answered yet */
+	FLOW_OPEN,          /* the stack has the connection */
+	FLOW_CLOSING,       /* one side sent FIN */
+	FLOW_CLOSED,        /* both sides sent FIN, or one sent RST: perhaps TIME-WAIT */
 };
 
 /* How the connection was let in. */
 enum flow_admission {
 	ADMIT_CALM = 1, /* its SYN passed to the stack */
-	ADMIT_COOKIE,	/* it proved a cookie */
-	ADMIT_ADOPTED,	/* the stack had it before synstile saw it */
+	ADMIT_COOKIE,   /* it proved a cookie */
+	ADMIT_ADOPTED,  /* the stack had it before synstile saw it */
 };
 
 enum flow_flags {
@@ -42,18 +42,18 @@ enum flow_flags {
 };
 
 struct flow {
-	u64 since;	    /* when the present state began */
-	u64 seen;	    /* last segment, to within FLOW_SEEN_NS */
-	u64 handed;	    /* FLOW_PROVEN: when TC last handed it to the listener; 0: not yet */
-	u32 isn_remote;	    /* host order */
-	u32 isn_local;	    /* host order; see FLOW_ISN_LOCAL */
-	u16 service;	    /* index into the services map */
-	u16 mss;	    /* FLOW_PROVEN: what the client announced (as the cookie kept it) */
-	u8 state;	    /* enum flow_state */
-	u8 admission;	    /* enum flow_admission */
-	u8 flags;	    /* enum flow_flags */
-	u8 snd_wscale;	    /* the client's window shift */
-	u8 rcv_wscale;	    /* the window shift that the SYN-ACK announced */
+	u64 since;      /* when the present state began */
+	u64 seen;       /* last segment, to within FLOW_SEEN_NS */
+	u64 handed;     /* FLOW_PROVEN: when TC last handed it to the listener; 0: not yet */
+	u32 isn_remote; /* host order */
+	u32 isn_local;  /* host order; see FLOW_ISN_LOCAL */
+	u16 service;    /* index into the services map */
+	u16 mss;        /* FLOW_PROVEN: what the client announced (as the cookie kept it) */
+	u8 state;       /* enum flow_state */
+	u8 admission;   /* enum flow_admission */
+	u8 flags;       /* enum flow_flags */
+	u8 snd_wscale;  /* the client's window shift */
+	u8 rcv_wscale;  /* the window shift that the SYN-ACK announced */
 	u8 pad[7];
 };
 
@@ -61,9 +61,9 @@ struct flow {
 #define FLOW_SEEN_NS 1000000000ULL
 
 /* How long entries live when nothing more is seen (see bpf/synstile_sweep.bpf.c). */
-#define FLOW_HALF_OPEN_NS (63 * 1000000000ULL)	 /* Linux: 1+2+4+8+16+32 s */
-#define FLOW_CLOSED_NS (60 * 1000000000ULL)	 /* Linux: TCP_TIMEWAIT_LEN */
-#define FLOW_IDLE_NS (7860 * 1000000000ULL)	 /* 2 h 11 min: keepalive time plus probes */
+#define FLOW_HALF_OPEN_NS (63 * 1000000000ULL)   /* Linux: 1+2+4+8+16+32 s */
+#define FLOW_CLOSED_NS    (60 * 1000000000ULL)   /* Linux: TCP_TIMEWAIT_LEN */
+#define FLOW_IDLE_NS      (7860 * 1000000000ULL) /* 2 h 11 min: keepalive time plus probes */
 
 _Static_assert(sizeof(struct flow_key) == 36, "no padding: the key is hashed as bytes");
 _Static_assert(sizeof(struct flow) == 48, "value layout is ABI between programs and user space");

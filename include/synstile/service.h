@@ -11,7 +11,7 @@
 
 #include "types.h"
 
-#define SYNSTILE_MAX_SERVICES 1024
+#define SYNSTILE_MAX_SERVICES  1024
 #define SYNSTILE_MAX_LISTENERS 65536
 
 enum service_mode {
@@ -30,20 +30,21 @@ struct listener_key {
 
 struct listen_entry {
 	u16 service;
-	u16 window; /* bytes, unscaled, that a SYN-ACK may offer: what the listener's receive buffer takes */
+	u16 window; /* bytes, unscaled, that a SYN-ACK may offer: what the listener's receive buffer
+		       takes */
 };
 
 /* Value of `ports`, index: port in host order. A look-up in an array is all that most
  * packets need: those to no service, and those to the host's first IPv4 address. */
 struct port_entry {
-	u32 any;	       /* not 0: some service has this port */
-	__be32 addr4;	       /* the first IPv4 address that listens at it, or 0 */
+	u32 any;                   /* not 0: some service has this port */
+	__be32 addr4;              /* the first IPv4 address that listens at it, or 0 */
 	struct listen_entry quick; /* what `listeners` has for that address */
 	u32 pad;
 };
 
 struct service {
-	u32 mode;		    /* enum service_mode */
+	u32 mode;                   /* enum service_mode */
 	u32 half_open_attack_above; /* connections */
 	u32 half_open_calm_below;
 	u32 rate_attack_above; /* SYN/s */
@@ -54,19 +55,22 @@ struct service {
 	u32 pad2;
 };
 
-enum pressure_state { PRESSURE_CALM, PRESSURE_ATTACK };
+enum pressure_state {
+	PRESSURE_CALM,
+	PRESSURE_ATTACK
+};
 
 /* Written by every CPU; see bpf/pressure.h for the rules. Times are ns. */
 struct pressure {
-	u32 state;	  /* enum pressure_state */
-	s32 half_open;	  /* entries in FLOW_HALF_OPEN */
+	u32 state;        /* enum pressure_state */
+	s32 half_open;    /* entries in FLOW_HALF_OPEN */
 	u64 window_start; /* of the SYN count below */
-	u64 syns;	  /* in this window, from CPUs that have reported */
-	u64 rate;	  /* SYN/s in the last whole window */
-	u64 since;	  /* when `state` began */
-	u64 above;	  /* when a lower bound was last exceeded */
+	u64 syns;         /* in this window, from CPUs that have reported */
+	u64 rate;         /* SYN/s in the last whole window */
+	u64 since;        /* when `state` began */
+	u64 above;        /* when a lower bound was last exceeded */
 	u64 cookie_sent;  /* when a cookie was last sent, to within a second; 0 never */
-	u64 attacks;	  /* times that calm turned into attack */
+	u64 attacks;      /* times that calm turned into attack */
 };
 
 _Static_assert(sizeof(struct listener_key) == 20, "no padding: the key is hashed as bytes");

@@ -18,24 +18,25 @@ struct cookie_key {
 enum settings_flags {
 	/* bits 0 to 3: what this host allows, and the kernel would refuse otherwise */
 	SET_TSTAMP = TCP_TSTAMP, /* net.ipv4.tcp_timestamps */
-	SET_SACK = TCP_SACK,	 /* net.ipv4.tcp_sack */
+	SET_SACK = TCP_SACK,     /* net.ipv4.tcp_sack */
 	SET_WSCALE = TCP_WSCALE, /* net.ipv4.tcp_window_scaling */
-	SET_ECN = TCP_ECN,	 /* net.ipv4.tcp_ecn: accept it when asked */
-	SET_READY = 1 << 4,	 /* tables are filled: the datapath may answer and drop */
-	SET_CT_ENTRY = 1 << 5,	 /* make conntrack entries for proven clients (nf_conntrack_tcp_loose = 0) */
-	SET_OBSERVE = 1 << 6,	 /* malformed packets: the instance's default mode is observe */
+	SET_ECN = TCP_ECN,       /* net.ipv4.tcp_ecn: accept it when asked */
+	SET_READY = 1 << 4,      /* tables are filled: the datapath may answer and drop */
+	SET_CT_ENTRY =
+		1 << 5, /* make conntrack entries for proven clients (nf_conntrack_tcp_loose = 0) */
+	SET_OBSERVE = 1 << 6, /* malformed packets: the instance's default mode is observe */
 };
 
 /* Map `settings`, one entry, written by user space. */
 struct settings {
-	u32 flags;	/* enum settings_flags */
-	u8 rcv_wscale;	/* window shift that the kernel would offer (tcp_rmem, rmem_max) */
-	u8 ttl;		/* net.ipv4.ip_default_ttl */
-	u8 hop_limit;	/* net.ipv6.conf.*.hop_limit */
+	u32 flags;     /* enum settings_flags */
+	u8 rcv_wscale; /* window shift that the kernel would offer (tcp_rmem, rmem_max) */
+	u8 ttl;        /* net.ipv4.ip_default_ttl */
+	u8 hop_limit;  /* net.ipv6.conf.*.hop_limit */
 	u8 pad;
-	struct cookie_key key;	    /* signs and verifies */
+	struct cookie_key key;      /* signs and verifies */
 	struct cookie_key previous; /* verifies cookies with a count before key.from */
-	u32 ts_offset;	     /* random: cookie timestamps do not tell the uptime */
+	u32 ts_offset;              /* random: cookie timestamps do not tell the uptime */
 	u32 pad2;
 	u8 cookie_codes[256]; /* see cookie_fill_codes() in bpf/cookie.h */
 };
@@ -49,7 +50,7 @@ struct iface {
 
 /* Map `shared`, one entry, written by the datapath. Times are ns. */
 struct shared {
-	u64 proven;	/* a cookie was last proven, or a proven segment seen again: TC has work */
+	u64 proven;     /* a cookie was last proven, or a proven segment seen again: TC has work */
 	u64 table_full; /* a flow could not be entered: the table does not know every connection */
 	u64 pad[6];
 };

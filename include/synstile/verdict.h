@@ -62,12 +62,16 @@ enum synstile_verdict {
 #define X(id, action, name, help) V_##id,
 	SYNSTILE_VERDICTS(X)
 #undef X
-		V_COUNT
+	V_COUNT
 };
 
 /* Counters come in two banks: what was done, and, in mode observe, what would
  * have been done. Index in the map: bank * V_COUNT + verdict. */
-enum synstile_bank { BANK_DONE, BANK_OBSERVED, BANK_COUNT };
+enum synstile_bank {
+	BANK_DONE,
+	BANK_OBSERVED,
+	BANK_COUNT
+};
 
 #define SYNSTILE_COUNTERS (V_COUNT * BANK_COUNT)
 

@@ -222,6 +222,27 @@ static void test_bent_headers(void **state)
 	}
 }
 
+/* Every length of the TCP header against every length of what the datagram has for it. */
+static void test_tcp_lengths(void **state)
+{
+	static struct frame f;
+	struct packet pkt;
+
+	(void)state;
+	for (u32 n = 0; n < 2 * 16 * 80; n++) {
+		const struct spec s = {.ipv6 = n & 1, .flags = SYN, .payload = 60};
+		u32 tcp_len = n / 2 % 16 * 4, room = n / 32;
+		bool good = tcp_len >= 20 && tcp_len <= room;
+
+		frame_build(&f, &s);
+		f.bytes[f.l4 + 12] = tcp_len << 2;
+		put16(f.bytes + f.l3 + (n & 1 ? 4 : 2), room + (n & 1 ? 0 : 20));
+		assert_int_equal(parse(&pkt, f.bytes, f.len), good ? V_GO_ON : V_TCP_MALFORMED);
+		if (good)
+			assert_int_equal(pkt.payload, room - tcp_len);
+	}
+}
+
 static void test_ethertypes(void **state)
 {
 	static const struct {
@@ -376,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_fragment_reserved_length),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_bent_headers),
+		cmocka_unit_test(test_tcp_lengths),
 		cmocka_unit_test(test_ethertypes),
 		cmocka_unit_test(test_long_chains),
 		cmocka_unit_test(test_chain_past_the_end),
