@@ -19,6 +19,16 @@ static inline __attribute__((always_inline)) u16 csum_fold(u64 sum)
 	return ~sum;
 }
 
+/* Is the checksum of an IPv4 header of `words` 32-bit words right? */
+static inline __attribute__((always_inline)) bool csum_ipv4_ok(const u32 *w, u32 words)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < 15 && i < words; i++)
+		sum += w[i];
+	return !csum_fold(sum);
+}
+
 /* The address part of a TCP pseudo-header. An IPv4 address in its mapped form
  * contributes its last word only. */
 static inline __attribute__((always_inline)) u64 csum_addr(const struct addr *a, bool ipv4)

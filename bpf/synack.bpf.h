@@ -75,6 +75,31 @@ static __always_inline void synack_reply(const struct segment *seg, const struct
 	r->flags = TCP_SYN | TCP_ACK | (offer->features & TCP_ECN ? TCP_ECE : 0);
 }
 
+/* Global, for its 60 bytes of stack. */
+__noinline int synack_ipv4_options_ok(struct xdp_md *ctx, u32 l3, u32 words)
+{
+	u32 header[15] = {};
+
+	if (words < 5 || words > 15 ||
+	    bpf_xdp_load_bytes(ctx, l3 & L3_OFFSET_MAX, header, words * sizeof(*header)))
+		return false;
+	return csum_ipv4_ok(header, 15); /* the rest is zero and adds nothing */
+}
+
+/* The stack would drop a SYN whose IPv4 header is damaged; so must who answers in its place.
+ * (The TCP checksum may still be partial here, on veth and virtio, and tells nothing.) */
+static __always_inline bool synack_ipv4_ok(struct xdp_md *ctx, const struct packet *pkt)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	struct ipv4_header *ip = data + (pkt->l3 & L3_OFFSET_MAX);
+	u32 words = (u32)(pkt->l4 - pkt->l3) / 4;
+
+	if ((void *)(ip + 1) > data_end)
+		return false;
+	return words == 5 ? csum_ipv4_ok((void *)ip, 5)
+			  : synack_ipv4_options_ok(ctx, pkt->l3, words);
+}
+
 /*
  * A SYN under pressure: turn it into a SYN-ACK that carries a cookie. Global: verified once,
  * for any packet. Pointers into maps do not survive such a call, so they are looked up
@@ -90,6 +115,8 @@ __noinline int synack_cookie(struct xdp_md *ctx, struct segment *seg)
 
 	if (!seg || !set || !dev)
 		return V_REPLY_FAILED;
+	if (seg->pkt.ipv4 && !synack_ipv4_ok(ctx, &seg->pkt))
+		return V_IPV4_MALFORMED;
 	synack_offer(&seg->pkt, set, &seg->options, &offer);
 	if (cookie_backend == COOKIES_OWN)
 		r.seq = cookie_make(set, &seg->pkt, &offer, seg->now);

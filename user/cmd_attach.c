@@ -423,7 +423,7 @@ static int attach_programs(struct work *w)
  * moved while the kernel made it, a second one finds those. */
 static int finish(struct work *w)
 {
-	struct settings set;
+	struct settings set = {0};
 	size_t i;
 	int err = take_connections(w);
 

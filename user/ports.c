@@ -24,7 +24,7 @@ static int number(const char **at, const char *text, long *value)
 int ports_parse(struct ports *p, const char *text)
 {
 	const char *at = text;
-	long from, to;
+	long from = 0, to;
 	int err;
 
 	memset(p->bits, text ? 0 : 0xff, sizeof(p->bits));

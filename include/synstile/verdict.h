@@ -40,7 +40,7 @@
 	/* malformed: no stack would take it, or it hides a SYN */                        \
 	X(ETH_TRUNCATED, DROP, "eth_truncated", "frame ends inside the Ethernet or VLAN header") \
 	X(VLAN_DEPTH, PASS, "vlan_depth", "more than two VLAN tags")                      \
-	X(IPV4_MALFORMED, DROP, "ipv4_malformed", "IPv4 header truncated or its lengths contradict") \
+	X(IPV4_MALFORMED, DROP, "ipv4_malformed", "IPv4 header truncated, its lengths contradict, or (of a SYN to answer) its checksum is wrong") \
 	X(IPV6_MALFORMED, DROP, "ipv6_malformed", "IPv6 or extension header truncated or its lengths contradict") \
 	X(IPV6_EXT_CHAIN, DROP, "ipv6_ext_chain", "more IPv6 extension headers than any host sends (8, or 4 KB)") \
 	X(TCP_MALFORMED, DROP, "tcp_malformed", "TCP header truncated or its length impossible") \

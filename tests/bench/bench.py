@@ -12,11 +12,13 @@ machine. Exit status 1 only if something could not be measured.
 """
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import pathlib
 import re
 import select
+import shutil
 import signal
 import socket
 import statistics
@@ -30,7 +32,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "net"))
 
 import lab as labs  # noqa: E402
 from clients import connect  # noqa: E402
-from netns import LabError, sh, until  # noqa: E402
+from netns import LabError, sh  # noqa: E402
 
 SWAP = labs.BUILD / "tools" / "xdp_swap.bpf.o"
 EMPTY = labs.BUILD / "tools" / "empty.bpf.o"
@@ -39,6 +41,7 @@ SINK_PORT = 80  # discards what it reads, or writes without end
 HANDSHAKES = 2000
 SYNACK_WAIT = 5  # seconds
 DISTINCT = 10_000_000
+SO_RCVBUFFORCE = 33  # which Python does not name
 GROWTH = 16 << 20  # bytes that MemAvailable may move by itself
 TARGET_NS, TARGET_RATIO, TARGET_DATA_NS = 60, 0.85, 35  # of issue "Cost"
 
@@ -56,12 +59,11 @@ class Pins:
         self.dir = pathlib.Path(f"/sys/fs/bpf/st-bench-{os.getpid()}")
         self.dir.mkdir()
         sh("bpftool", "prog", "load", SWAP, self.dir / "xdp_swap", "type", "xdp.frags")
-        sh("bpftool", "prog", "loadall", EMPTY, self.dir)
+        for copy in ("", "egress"):  # each with statistics of its own
+            sh("bpftool", "prog", "loadall", EMPTY, self.dir / copy)
 
     def close(self):
-        for pin in self.dir.iterdir():
-            pin.unlink()
-        self.dir.rmdir()
+        shutil.rmtree(self.dir, ignore_errors=True)
 
     def ids(self, *names):
         return [bpftool("prog", "show", "pinned", self.dir / n)["id"] for n in names]
@@ -79,16 +81,13 @@ def xdp_attached(lab, pins, dev, name):
 @contextlib.contextmanager
 def empties_attached(lab, pins, dev):
     """Empty programs in all three places of synstile's; their ids: XDP, TC ingress, TC egress."""
-    tc = pins.dir / "tc_empty"
-    again = pins.dir / "tc_empty_egress"  # a second copy, for statistics of its own
-    if not again.exists():
-        sh("bpftool", "prog", "load", EMPTY, again, "type", "tc")
     with xdp_attached(lab, pins, dev, "xdp_empty"):
         lab.server.run("tc", "qdisc", "add", "dev", dev, "clsact")
-        for way, pin in (("ingress", tc), ("egress", again)):
-            lab.server.run("tc", "filter", "add", "dev", dev, way, "bpf", "da", "pinned", pin)
+        for way, pin in (("ingress", "tc_empty"), ("egress", "egress/tc_empty")):
+            lab.server.run("tc", "filter", "add", "dev", dev, way, "bpf", "da", "pinned",
+                           pins.dir / pin)
         try:
-            yield pins.ids("xdp_empty", "tc_empty", "tc_empty_egress")
+            yield pins.ids("xdp_empty", "tc_empty", "egress/tc_empty")
         finally:
             lab.server.run("tc", "qdisc", "del", "dev", dev, "clsact")
 
@@ -127,6 +126,12 @@ class Costs:
         for (t0, n0), (t1, n1) in zip(self.before, self._read()):
             self.runs.append(n1 - n0)
             self.ns.append((t1 - t0) / (n1 - n0) if n1 - n0 > 100 else None)
+
+
+def lowest(rows):
+    """The least of each column, None aside."""
+    columns = [[ns for ns in column if ns is not None] for column in zip(*rows)]
+    return [min(c) if c else None for c in columns]
 
 
 def sysctl(key, value=None):
@@ -203,12 +208,13 @@ def checksum(data):
 
 class Handshakes:
     """Half a client: SYNs by the thousand, then the ACKs, each as fast as Python sends."""
+    hosts = itertools.count(2)
     OPTIONS = bytes.fromhex("020405b40402080a000000010000000001030307")  # as Linux sends them
 
     def __init__(self, lab):
         with lab.client.inside():
             self.wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-            self.wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 64 << 20)
+            self.wire.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
             self.wire.bind(("c0", 0x0800))
         self.wire.settimeout(0.2)
         self.eth = (bytes.fromhex(labs.MAC["s0"].replace(":", "")) +
@@ -218,7 +224,7 @@ class Handshakes:
         self.wire.close()
 
     def _frame(self, port, seq, ack, flags, options):
-        src = socket.inet_aton(labs.WIRE4.format(7))
+        src = self.src
         dst = socket.inet_aton(labs.SERVER4)
         size = 20 + len(options)
         ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + size, 0, 0x4000, 64, 6, 0, src, dst)
@@ -228,8 +234,9 @@ class Handshakes:
         tcp_sum = checksum(src + dst + struct.pack("!HH", 6, size) + tcp)
         return self.eth + ip + tcp[:16] + struct.pack("!H", tcp_sum) + tcp[18:]
 
-    def syns(self, first, n):
-        """Send n SYNs; the ACKs that complete them."""
+    def syns(self, n, first=10000):
+        """Send n SYNs from an address not used before; the ACKs that complete them."""
+        self.src = socket.inet_aton(labs.WIRE4.format(next(self.hosts)))
         for port in range(first, first + n):
             self.wire.send(self._frame(port, port * 7919, 0, 2, self.OPTIONS))
         acks, end = {}, time.monotonic() + SYNACK_WAIT
@@ -272,15 +279,14 @@ class Bench:
         self.sink = Sink(lab)
         self.ns, self.pps, self.memory = {}, {}, {}
 
-    def _median(self, ids, load):
-        """Median ns of each program over some runs of the load."""
+    def _lowest(self, ids, load):
+        """ns of each program in the best of some runs: whatever disturbs a run only adds."""
         found = []
         for _ in range(self.options.runs):
             with Costs(ids) as costs:
                 load()
             found.append(costs.ns)
-        columns = [[ns for ns in column if ns is not None] for column in zip(*found)]
-        return [statistics.median(c) if c else None for c in columns]
+        return lowest(found)
 
     def _put(self, row, values):
         self.ns[row] = values
@@ -291,7 +297,7 @@ class Bench:
         seconds = self.options.seconds / 2
         for name in ("xdp_empty", "xdp_swap"):
             with xdp_attached(self.lab, self.pins, "s1", name):
-                self._put(f"{name}, SYN", self._median(
+                self._put(f"{name}, SYN", self._lowest(
                     self.pins.ids(name), lambda: self.flood.run("s1", seconds)) + [None, None])
 
     def cookies(self, kind):
@@ -300,21 +306,21 @@ class Bench:
         with self.lab.attached("--mode", "always", "--cookies", kind):
             s1, s0 = synstile_ids(self.lab, "s1"), synstile_ids(self.lab, "s0")
             self._put(f"{kind} cookies, SYN",
-                      self._median(s1, lambda: self.flood.run("s1", seconds)))
+                      self._lowest(s1, lambda: self.flood.run("s1", seconds)))
             self._put(f"{kind} cookies, blind ACK",
-                      self._median(s1, lambda: self.flood.run("s1", seconds, kind="ack")))
-            self._valid_acks(kind, s0)
+                      self._lowest(s1, lambda: self.flood.run("s1", seconds, kind="ack")))
             if kind == self.options.kinds[0]:
                 self._data("synstile", s0)
                 self._flat_out(kind, "ack")
+            self._valid_acks(kind, synstile_ids(self.lab, "s0"))
             self._flat_out(kind, "syn")
 
     def _valid_acks(self, kind, ids):
         client, found = Handshakes(self.lab), []
         before = self.lab.count("cookie_valid")
         try:
-            for run in range(self.options.runs):
-                acks = client.syns(10000 + run * HANDSHAKES, HANDSHAKES)
+            for _ in range(self.options.runs):
+                acks = client.syns(HANDSHAKES)
                 if len(acks) < 0.95 * HANDSHAKES:
                     raise LabError(f"{len(acks)} SYN-ACKs for {HANDSHAKES} SYNs")
                 with Costs(ids) as costs:
@@ -328,18 +334,18 @@ class Bench:
         valid = self.lab.count("cookie_valid") - before
         if valid < 0.95 * HANDSHAKES * self.options.runs:
             raise LabError(f"only {valid} ACKs were valid")
-        columns = [[ns for ns in c if ns is not None] for c in zip(*found)]
-        self._put(f"{kind} cookies, valid ACK", [statistics.median(c) if c else None for c in columns])
+        self._put(f"{kind} cookies, valid ACK", lowest(found))
 
     def _data(self, name, ids):
         """A connection's data, one way (ingress) and the other (egress)."""
         client = connect(self.lab.client, labs.SERVER4, SINK_PORT)
         server = self.sink.accept()
         seconds = self.options.seconds / 2
+        time.sleep(1.2)  # for a second after a handshake TC has work to do
         try:
             # of each way what carries the data: the other way there are only ACKs
-            into = self._median(ids, lambda: pump(client, server, seconds))
-            out = self._median(ids, lambda: pump(server, client, seconds))
+            into = self._lowest(ids, lambda: pump(client, server, seconds))
+            out = self._lowest(ids, lambda: pump(server, client, seconds))
         finally:
             client.close()
             server.close()
@@ -468,7 +474,7 @@ def measure(lab, options):
     pins = Pins()
     try:
         bench = Bench(lab, pins, cpus[-1], options)
-        print(f"{'ns per run, statistics on (median of ' + str(options.runs) + ')':<44}"
+        print(f"{'ns per run, statistics on (best of ' + str(options.runs) + ')':<44}"
               f"{'XDP':>10}{'TC in':>10}{'TC out':>10}", flush=True)
         bench.yardsticks()
         bench.data_empty()

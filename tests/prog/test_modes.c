@@ -210,6 +210,22 @@ static void test_rate_and_back(void **state)
 	}
 }
 
+/* TC hands over every proven client, one that is not in the table too, and no other. */
+static void hands_over(const struct spec *ack)
+{
+	struct spec forged = *ack;
+
+	if (!prog_has_tc())
+		return; /* before 6.9 */
+	frame_build(&frame, ack);
+	prog_tc_ingress(&result, &frame);
+	expect(&result, V_FINISH_NO_LISTENER, TC_GO_ON);
+	forged.ack ^= 1 << 16;
+	frame_build(&frame, &forged);
+	prog_tc_ingress(&result, &frame);
+	assert_int_equal(result.verdict, V_COUNT);
+}
+
 /* A full table: new clients still get cookies and prove them; the instance knows. */
 static void test_full_table(void **state)
 {
@@ -220,12 +236,17 @@ static void test_full_table(void **state)
 	(void)state;
 	prog_reset(MODE_ALWAYS);
 	for (n = 0; n < 100; n++) {
-		struct spec syn = {.ipv6 = n & 1, .flags = SYN, .client = n, .seq = n}, ack;
+		struct spec syn = {
+			.ipv6 = n & 1, .flags = SYN, .client = n, .seq = n, .disguised = true};
+		struct spec ack;
 
+		if (n & 2)
+			offer_options(&syn, TCP_TSTAMP | TCP_SACK, 1460, 0);
 		get_cookie(&a, &syn);
 		ack = next_segment(&syn, &a, ACK, 0);
 		run_spec(&result, &frame, &ack);
 		expect(&result, V_COOKIE_VALID, XDP_PASS);
+		hands_over(&ack);
 	}
 	/* a hash table may hold one batch of its free list more */
 	assert_in_range(prog_flows(), TABLE, 2 * TABLE);

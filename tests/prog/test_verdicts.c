@@ -306,6 +306,21 @@ static void is_proven(const struct spec *s, const struct frame *f, const struct 
 	flow_is(s, FLOW_PROVEN, ADMIT_COOKIE);
 }
 
+static void is_proven_with_fin(const struct spec *s, const struct frame *f, const struct run *r)
+{
+	struct flow flow;
+
+	is_proven(s, f, r);
+	assert_true(prog_flow(&flow, s));
+	assert_true(flow.flags & FLOW_FIN_REMOTE);
+}
+
+static void stays_half_open(const struct spec *s, const struct frame *f, const struct run *r)
+{
+	(void)f, (void)r;
+	flow_is(s, FLOW_HALF_OPEN, 0);
+}
+
 static void is_open(const struct spec *s, const struct frame *f, const struct run *r)
 {
 	struct flow flow;
@@ -404,7 +419,7 @@ static const struct row rows[] = {
 	{"client refuses", V_HALF_OPEN, PASS, BOTH, MODE_ALWAYS, {.flags = RST, .seq = 901},
 	 with_half_open, .after = is_gone},
 	{"blind RST", V_HALF_OPEN, PASS, BOTH, MODE_ALWAYS, {.flags = RST, .seq = 902},
-	 with_half_open, .after = NULL},
+	 with_half_open, .after = stays_half_open},
 	{"handshake", V_HANDSHAKE, PASS, BOTH, MODE_ALWAYS,
 	 {.flags = ACK, .ack = 5001, .seq = 901}, with_half_open, .after = is_open},
 	{"handshake with data", V_HANDSHAKE, PASS, BOTH, MODE_ALWAYS,
@@ -452,7 +467,7 @@ static const struct row rows[] = {
 	{"data first", V_COOKIE_VALID, PASS, BOTH, MODE_ALWAYS,
 	 {.flags = PSH | ACK, .payload = 100}, after_cookie, .after = is_proven},
 	{"FIN first", V_COOKIE_VALID, PASS, BOTH, MODE_ALWAYS, {.flags = FIN | ACK},
-	 after_cookie, .after = is_proven},
+	 after_cookie, .after = is_proven_with_fin},
 	{"keepalive", V_COOKIE_PROBE, XDP_TX, BOTH, MODE_ALWAYS, {.flags = ACK}, keepalive,
 	 .after = is_empty},
 	{"keepalive with a byte", V_COOKIE_PROBE, XDP_TX, BOTH, MODE_ALWAYS,

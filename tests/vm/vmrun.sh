@@ -131,6 +131,7 @@ chmod +x "$root/init"
 mkfifo "$tmp/out"
 : >"$tmp/status"
 console=${VM_CONSOLE:-$tmp/console}
+# shellcheck disable=SC2054 # commas are QEMU's
 args=(
 	-M q35 -accel "${VM_ACCEL:-tcg,thread=single}" -cpu max,la57=off
 	-smp "$cpus" -m "$mem" -nodefaults -no-user-config -display none -no-reboot
@@ -141,6 +142,7 @@ args=(
 	-chardev "file,id=status,path=$tmp/status" -device isa-serial,chardev=status,index=2
 )
 if [ $share = 9p ]; then
+	# shellcheck disable=SC2054
 	args+=(-virtfs local,path=/,mount_tag=host,security_model=none,multidevs=remap)
 else
 	virtiofsd=/usr/lib/qemu/virtiofsd
@@ -150,6 +152,7 @@ else
 	pids+=($!)
 	for _ in {1..100}; do [ -S "$tmp/fs" ] && break; sleep 0.05; done
 	[ -S "$tmp/fs" ] || die "virtiofsd: $(cat "$tmp/virtiofsd.log")"
+	# shellcheck disable=SC2054
 	args+=(
 		-object "memory-backend-memfd,id=mem,size=${mem}M,share=on" -numa node,memdev=mem
 		-chardev "socket,id=fs,path=$tmp/fs" -device vhost-user-fs-pci,chardev=fs,tag=host
