@@ -107,6 +107,10 @@ endif
 
 # --- tests: each of tests/*/rules.mk makes programs; what runs them is here or there
 
+fuzz: fuzz-deps # before its own prerequisites
+fuzz-deps:
+	@tests/deps.sh fuzz
+
 include $(wildcard tests/*/rules.mk)
 
 tests: all tools $(UNIT) $(PROG)
@@ -162,4 +166,4 @@ clean:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help install uninstall deps run tests test test-net test-vm bench lint tidy clean
+.PHONY: all help install uninstall deps run tests test test-net test-vm bench fuzz-deps lint tidy clean

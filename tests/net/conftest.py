@@ -66,6 +66,18 @@ def web(lab):
     return lab
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What synstile and the kernel counted, beside the failure."""
+    report = (yield).get_result()
+    if report.failed and call.when == "call":
+        for one in labs.Lab.living:
+            try:
+                report.sections.append((f"lab {one.run}", one.describe()))
+            except Exception as error:  # the report itself matters more
+                report.sections.append((f"lab {one.run}", repr(error)))
+
+
 def pytest_collection_modifyitems(items):
     """Tests that wait for cookies to grow old come last, so that the wait costs nothing."""
     items.sort(key=lambda item: "planted" in item.fixturenames)

@@ -104,7 +104,11 @@ class Lab:
         self.tmp = None
         self._stack = contextlib.ExitStack()
 
+    living = []
+
     def __enter__(self):
+        self.living.append(self)
+        self._stack.callback(self.living.remove, self)
         try:
             self.tmp = self._stack.enter_context(_temporary())
             self.client = self._namespace("client")
@@ -238,6 +242,15 @@ route add ::/0 via 2001:db8:{n}::1
     def service(self, port):
         """The entry of status for a port, or None."""
         return next((s for s in self.status()["services"] if s["port"] == port), None)
+
+    def describe(self):
+        """What to know about the lab when a test has failed in it."""
+        text = "\n".join(self.server.ss("-tane"))
+        if SYNSTILE.exists():
+            done = self.synstile("status", check=False)
+            text = done.stdout + done.stderr + text
+        counters = self.server.counters()
+        return "\n".join([text, *(f"{k} {v}" for k, v in counters.items() if v and "Tcp" in k)])
 
     def synstile_pids(self):
         """Processes of synstile that serve this lab."""

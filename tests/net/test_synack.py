@@ -160,7 +160,8 @@ def test_mss_never_above_the_offer(always, family):
         talk = Talk(always.wire, ADDRESSES[family], options=[("MSS", mss)])
         _, info = converse(always, talk)
         used, best = int(info["mss"]), min(mss, 1500 - (60 if family == "v6" else 40))
-        assert used <= mss
+        # the kernel takes no request socket below 1220 for IPv6, whose least MTU is 1280
+        assert used <= (max(mss, 1220) if family == "v6" else mss)
         assert used >= best * 4 // 5 or mss < 1220, f"{mss} became {used}"
 
 

@@ -200,6 +200,25 @@ static void test_extension_chains(void **state)
 	}
 }
 
+/* One bit of a SYN's IPv4 header is another: its checksum tells, and nobody is answered. */
+static void test_every_bit_of_the_ipv4_header(void **state)
+{
+	(void)state;
+	for (u32 options = 0; options <= 40; options += 4) {
+		const struct spec s = {.flags = SYN, .ip_options = options, .vlans = options % 3};
+
+		frame_build(&frame, &s);
+		for (u32 bit = 0; bit < 8 * (20 + options); bit++) {
+			frame.bytes[frame.l3 + bit / 8] ^= 1 << bit % 8;
+			prog_xdp(&result, frame.bytes, frame.len);
+			assert_int_not_equal(result.action, XDP_TX);
+			frame.bytes[frame.l3 + bit / 8] ^= 1 << bit % 8;
+		}
+		prog_xdp(&result, frame.bytes, frame.len);
+		expect(&result, V_SYN_COOKIE, XDP_TX);
+	}
+}
+
 /* An IPv6 packet to the mapped form of an IPv4 service is for nobody. */
 static void test_mapped_destination(void **state)
 {
@@ -270,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup(test_every_small_option_layout, fresh),
 		cmocka_unit_test_setup(test_random_option_layouts, fresh),
 		cmocka_unit_test_setup(test_extension_chains, fresh),
+		cmocka_unit_test_setup(test_every_bit_of_the_ipv4_header, fresh),
 		cmocka_unit_test_setup(test_mapped_destination, fresh),
 		cmocka_unit_test_setup(test_random_frames, fresh),
 	};

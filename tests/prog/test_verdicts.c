@@ -253,6 +253,12 @@ static void source_multicast(struct frame *f)
 		f->bytes[f->l3 + 8] = 0xff;
 }
 
+/* 2001:db8::192.0.2.1 */
+static void embedded_ipv4(struct frame *f)
+{
+	put32(f->bytes + f->l3 + 36, 0xc0000201);
+}
+
 static void source_port_0(struct frame *f)
 {
 	put16(f->bytes + f->l4, 0);
@@ -272,6 +278,12 @@ static void ip_too_long(struct frame *f)
 	u8 *len = f->bytes + f->l3 + (f->bytes[f->l3] >> 4 == 4 ? 2 : 4);
 
 	put16(len, get16(len) + 1000);
+	frame_ip_checksum(f);
+}
+
+static void ip_checksum_wrong(struct frame *f)
+{
+	f->bytes[f->l3 + 11] ^= 1;
 }
 
 static void flow_is(const struct spec *s, u8 state, u8 admission)
@@ -397,6 +409,9 @@ static const struct row rows[] = {
 	{"RST to another address", V_NOT_SERVICE, PASS, BOTH, MODE_ALWAYS, {.flags = RST},
 	 not_listening},
 
+	{"SYN to an IPv6 address that ends like the service's IPv4 address", V_NOT_SERVICE, PASS, V6,
+	 MODE_ALWAYS, {.flags = SYN}, .bend = embedded_ipv4, .after = is_empty},
+
 	{"data", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = ACK, .payload = 500}, with_open},
 	{"FIN", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = FIN | ACK}, with_open,
 	 .after = is_closing},
@@ -505,6 +520,10 @@ static const struct row rows[] = {
 	 .bend = bad_version},
 	{"cut in the IP header", V_IPV4_MALFORMED, DROP, V4, MODE_ALWAYS, {.flags = SYN},
 	 .bend = cut_ip},
+	{"IP checksum", V_IPV4_MALFORMED, DROP, V4, MODE_ALWAYS, {.flags = SYN},
+	 .bend = ip_checksum_wrong, .after = is_empty},
+	{"IP checksum, with options", V_IPV4_MALFORMED, DROP, V4, MODE_ALWAYS,
+	 {.flags = SYN, .ip_options = 40}, .bend = ip_checksum_wrong},
 	{"IP version 2", V_IPV6_MALFORMED, DROP, V6, MODE_ALWAYS, {.flags = SYN},
 	 .bend = bad_version},
 	{"cut in the IP header", V_IPV6_MALFORMED, DROP, V6, MODE_ALWAYS, {.flags = SYN},

@@ -157,14 +157,21 @@ static u8 *put_tcp(u8 *p, const struct spec *s, u32 tcp_len)
 	return p + tcp_len + s->payload;
 }
 
+void frame_ip_checksum(struct frame *f)
+{
+	u8 *ip = f->bytes + f->l3;
+
+	if (ip[0] >> 4 != 4)
+		return;
+	put16(ip + 10, 0);
+	put16(ip + 10, inet_checksum(ip, (ip[0] & 15) * 4));
+}
+
 void frame_checksums(struct frame *f, bool ipv6)
 {
 	u8 *ip = f->bytes + f->l3, *tcp = f->bytes + f->l4;
 
-	if (!ipv6) {
-		put16(ip + 10, 0);
-		put16(ip + 10, inet_checksum(ip, (ip[0] & 15) * 4));
-	}
+	frame_ip_checksum(f);
 	put16(tcp + 16, 0);
 	put16(tcp + 16, tcp_checksum(ip, ipv6, tcp, f->end - f->l4));
 }

@@ -73,5 +73,6 @@ u16 tcp_checksum(const u8 *ip, bool ipv6, const u8 *tcp, u32 len);
 
 /* Fill in the checksums again after bytes were changed. */
 void frame_checksums(struct frame *f, bool ipv6);
+void frame_ip_checksum(struct frame *f); /* nothing if it is IPv6 */
 
 #endif

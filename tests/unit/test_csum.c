@@ -107,13 +107,37 @@ static void test_addresses(void **state)
 	}
 }
 
+/* A header of each legal length; each bit of it counts, and none behind it. */
+static void test_ipv4_header(void **state)
+{
+	u64 seed = 791;
+	u8 p[64];
+	u16 csum;
+
+	(void)state;
+	for (u32 words = 5; words <= 15; words++) {
+		u32 w[16];
+
+		for (u32 i = 0; i < sizeof(p); i++)
+			p[i] = random64(&seed) >> 56;
+		memset(p + 10, 0, 2);
+		csum = reference(p, 4 * words);
+		memcpy(p + 10, &csum, 2);
+		for (u32 bit = 0; bit < 8 * sizeof(p); bit++) {
+			p[bit / 8] ^= 1 << bit % 8;
+			memcpy(w, p, sizeof(w));
+			assert_int_equal(csum_ipv4_ok(w, words), bit >= 32 * words);
+			p[bit / 8] ^= 1 << bit % 8;
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_known_header),
-		cmocka_unit_test(test_fold_carries),
-		cmocka_unit_test(test_random_buffers),
-		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_known_header),   cmocka_unit_test(test_fold_carries),
+		cmocka_unit_test(test_random_buffers), cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_ipv4_header),
 	};
 
 	return cmocka_run_group_tests_name("checksum", tests, NULL, NULL);
