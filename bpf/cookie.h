@@ -66,8 +66,9 @@ enum {
 
 /* MSS values, smallest first: 8 with timestamps; the four at COOKIE_MSS_FEW without.
  * IPv4: the least that the kernel takes; links of the smallest IPv6 MTU (1280, as some
- * VPNs have: 1240 or, for both families, 1220); mobile networks; WireGuard (1420); tunnels; PPPoE; Ethernet; jumbo frames.
- * IPv6: the same links, 20 bytes less; the kernel takes no less than 1220. */
+ * VPNs have: 1240 or, for both families, 1220); mobile networks; WireGuard (1420); tunnels; PPPoE;
+ * Ethernet; jumbo frames. IPv6: the same links, 20 bytes less; the kernel takes no less than 1220.
+ */
 #define COOKIE_MSS4                                                                                \
 	{                                                                                          \
 		536, 1220, 1340, 1380, 1440, 1452, 1460, 8960                                      \

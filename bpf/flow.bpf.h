@@ -150,6 +150,12 @@ static __always_inline void flow_fin(struct flow *f, u8 flag, u64 now)
 	}
 }
 
+/* The stack has made the socket of a proven client. */
+static __always_inline void flow_taken(struct flow *f, u64 now)
+{
+	flow_enter_state(f, f->flags & FLOW_FIN_REMOTE ? FLOW_CLOSING : FLOW_OPEN, now);
+}
+
 static __always_inline enum synstile_verdict flow_half_open_segment(struct scene *s, struct flow *f)
 {
 	struct pressure *p = map_at(&pressure, f->service);
@@ -182,10 +188,13 @@ static __always_inline enum synstile_verdict flow_segment(struct scene *s, struc
 	if (f->state == FLOW_HALF_OPEN)
 		return flow_half_open_segment(s, f);
 	if (f->state == FLOW_PROVEN) {
-		s->shared->proven = s->seg.now; /* wakes TC */
 		if (s->seg.pkt.flags & TCP_FIN)
 			f->flags |= FLOW_FIN_REMOTE;
-		return V_COOKIE_AGAIN;
+		if (s->seg.pkt.ack == f->isn_local + 1) {
+			s->shared->proven = s->seg.now; /* wakes TC */
+			return V_COOKIE_AGAIN;
+		}
+		flow_taken(f, s->seg.now); /* the client has data of the server's */
 	}
 	if (s->seg.pkt.flags & TCP_RST)
 		/* If it was a blind one the connection lives, and its next segment is adopted. */

@@ -5,8 +5,7 @@
  * Ingress hands proven clients to their listener. It has nothing to do, and does
  * nothing, unless XDP saw a proof within the last second.
  *
- * Egress sees what the host answers: the ISN of its SYN-ACKs, FIN, RST, and the first sign of
- * life of a connection that was handed over.
+ * Egress sees what the host answers: the ISN of its SYN-ACKs, FIN and RST.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_endian.h>
@@ -50,21 +49,36 @@ static __always_inline bool tc_lacks_mac(struct __sk_buff *skb)
 	return !((struct sk_buff *)bpf_cast_to_kern_ctx(skb))->mac_len;
 }
 
-/* Parse, and pull the headers out of the fragments if they lie there. */
-static __always_inline bool tc_parse(struct __sk_buff *skb, struct packet *pkt, bool lacks_mac)
+static __always_inline enum synstile_verdict tc_parse_linear(struct __sk_buff *skb,
+							     struct packet *pkt, bool lacks_mac)
 {
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+
+	if (lacks_mac)
+		return parse_network(pkt, data, data_end, 0, bpf_ntohs(skb->protocol));
+	return parse_packet(pkt, data, data_end);
+}
+
+/* The headers lie in fragments: pull them out. Global: rarely needed, verified once. */
+__noinline int tc_parse_pulled(struct __sk_buff *skb, struct packet *pkt, bool lacks_mac)
+{
 	u32 len = skb->len < HEADERS_LINEAR ? skb->len : HEADERS_LINEAR;
 
-	if (data + len > data_end) {
-		if (bpf_skb_pull_data(skb, len))
-			return false;
-		data = (void *)(long)skb->data;
-		data_end = (void *)(long)skb->data_end;
-	}
-	if (lacks_mac)
-		return parse_network(pkt, data, data_end, 0, bpf_ntohs(skb->protocol)) == V_GO_ON;
-	return parse_packet(pkt, data, data_end) == V_GO_ON;
+	if (!pkt || bpf_skb_pull_data(skb, len))
+		return V_OTHER;
+	return tc_parse_linear(skb, pkt, lacks_mac);
+}
+
+/* True for a TCP segment; then all of *pkt is set. */
+static __always_inline bool tc_parse(struct __sk_buff *skb, struct packet *pkt, bool lacks_mac)
+{
+	enum synstile_verdict v = tc_parse_linear(skb, pkt, lacks_mac);
+
+	/* Only what seems cut off: to pull beforehand would copy payload of each large packet. */
+	if (v == V_ETH_TRUNCATED || v == V_IPV4_MALFORMED || v == V_IPV6_MALFORMED ||
+	    v == V_TCP_MALFORMED)
+		v = tc_parse_pulled(skb, pkt, lacks_mac);
+	return v == V_GO_ON;
 }
 
 static __always_inline bool is_service_port(__be16 port)
@@ -161,7 +175,9 @@ int synstile_tc_ingress(struct __sk_buff *skb)
 	f = f ? f : &unfollowed;
 	v = finish(skb, &pkt, f, &o, set->flags & SET_CT_ENTRY);
 	f->handed = now;
-	if (v != V_GO_ON)
+	if (v == V_GO_ON)
+		flow_taken(f, now);
+	else
 		count_verdict(v, BANK_DONE);
 	return GO_ON;
 }
@@ -191,7 +207,7 @@ static __always_inline bool flow_answer(const struct packet *pkt, struct flow *f
 	if (f->state == FLOW_PROVEN) {
 		if (flow_rst_held(f, pkt, now))
 			return false;
-		flow_enter_state(f, f->flags & FLOW_FIN_REMOTE ? FLOW_CLOSING : FLOW_OPEN, now);
+		flow_taken(f, now);
 	}
 	if (pkt->flags & TCP_FIN)
 		flow_fin(f, FLOW_FIN_LOCAL, now);
@@ -201,23 +217,18 @@ static __always_inline bool flow_answer(const struct packet *pkt, struct flow *f
 SEC("tc")
 int synstile_tc_egress(struct __sk_buff *skb)
 {
-	struct shared *sh = map_at(&shared, 0);
 	struct packet pkt = {};
 	struct flow *f;
-	u64 now;
 
-	if (!sh || !tc_parse(skb, &pkt, false) || !is_service_port(pkt.key.remote_port))
-		return GO_ON;
-	now = bpf_ktime_get_coarse_ns();
-	/* Data and ACKs tell nothing new, but of connections just handed over. */
-	if (!(pkt.flags & (TCP_SYN | TCP_FIN | TCP_RST)) &&
-	    elapsed(now, sh->proven) > PROVEN_RECENT_NS)
+	/* Data and ACKs tell nothing that the other direction does not. */
+	if (!tc_parse(skb, &pkt, false) || !(pkt.flags & (TCP_SYN | TCP_FIN | TCP_RST)) ||
+	    !is_service_port(pkt.key.remote_port))
 		return GO_ON;
 	packet_flip(&pkt);
 	f = bpf_map_lookup_elem(&flows, &pkt.key);
 	if (!f)
 		return GO_ON;
-	if (!flow_answer(&pkt, f, now)) {
+	if (!flow_answer(&pkt, f, bpf_ktime_get_coarse_ns())) {
 		count_verdict(V_RST_HELD, BANK_DONE);
 		return SHOT;
 	}

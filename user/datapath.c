@@ -666,6 +666,9 @@ static int attach_program(struct xdp_program *p, struct attachment *at, bool skb
 {
 	int err = xdp_program__set_run_prio(p, LIBXDP_PRIORITY);
 
+	/* else the dispatcher is loaded without, and jumbo MTU is refused */
+	if (!err)
+		err = xdp_program__set_xdp_frags_support(p, true);
 	if (!err)
 		err = xdp_program__set_chain_call_enabled(p, XDP_PASS, true);
 	if (!err)

@@ -359,15 +359,17 @@ class Bench:
             self._data("empty", ids)
 
     def _flat_out(self, kind, what):
-        """Packets/s on s1 (synstile) and on s0 (swap), turn by turn. No statistics."""
-        self.lab.synstile("detach", "s0")
-        runs = {"swap": [], kind: []}
-        with xdp_attached(self.lab, self.pins, "s0", "xdp_swap"):
-            for _ in range(5):
-                runs["swap"].append(self.flood.run("s0", self.options.seconds, kind=what))
-                runs[kind].append(self.flood.run("s1", self.options.seconds, kind=what))
-        self.lab.attach("--mode", "always", "--cookies", kind, ifaces=("s0",))
-        self.pps[kind, what] = {"swap": runs["swap"], "synstile": runs[kind]}
+        """Packets/s on s1 of swap and of synstile, turn by turn. No statistics."""
+        self.lab.synstile("detach", "s1")
+        runs = {"swap": [], "synstile": []}
+        for _ in range(5):
+            with xdp_attached(self.lab, self.pins, "s1", "xdp_swap"):
+                runs["swap"].append(self.flood.run("s1", self.options.seconds, kind=what))
+            self.lab.attach("--mode", "always", "--cookies", kind, ifaces=("s1",))
+            runs["synstile"].append(self.flood.run("s1", self.options.seconds, kind=what))
+            self.lab.synstile("detach", "s1")
+        self.lab.attach("--mode", "always", "--cookies", kind, ifaces=("s1",))
+        self.pps[kind, what] = runs
 
     def distinct_sources(self):
         """Memory before and after a flood from as many addresses as it has SYNs."""
@@ -382,13 +384,11 @@ class Bench:
 
     def _memory(self):
         maps = pathlib.Path(f"/sys/fs/bpf/synstile/ns-{self.lab.server.name}")
-        locked, flows = 0, None
+        locked, flows = 0, self.lab.status()["flows"]["total"]
         for pin in maps.rglob("*"):
             shown = sh("bpftool", "-j", "map", "show", "pinned", pin, check=False)
             if pin.is_file() and shown.returncode == 0:
                 locked += int(json.loads(shown.stdout).get("bytes_memlock", 0))
-            if pin.name == "flows":
-                flows = len(bpftool("map", "dump", "pinned", pin))
         available = re.search(r"MemAvailable:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())
         return {"maps": locked, "flows": flows, "available": int(available[1]) * 1024}
 

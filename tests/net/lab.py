@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """The lab: three network namespaces, real servers, a flood, and synstile in between.
 
@@ -181,12 +180,15 @@ route add ::/0 via 2001:db8:{n}::1
 
     # --- servers
 
-    def nginx(self, backlog=511):
-        """A real nginx on port 80 of every address, IPv4 and IPv6; its access log's path."""
+    def nginx(self, backlog=511, listen="", workers=1):
+        """A real nginx on port 80 of every address, IPv4 and IPv6; its access log's path.
+
+        listen: more words for the listen directive."""
         conf, log = self.tmp / "nginx.conf", self.tmp / "access.log"
         (self.tmp / "www").mkdir(exist_ok=True)
         (self.tmp / "www" / "index.html").write_bytes(PAGE)
-        conf.write_text(NGINX_CONF.format(tmp=self.tmp, backlog=backlog))
+        conf.write_text(NGINX_CONF.format(tmp=self.tmp, workers=workers,
+                                          listen=f"backlog={backlog} {listen}"))
         process = self.server.popen(shutil.which("nginx") or "/usr/sbin/nginx", "-c", conf,
                                     "-p", self.tmp, stderr=subprocess.DEVNULL)
         until(lambda: process.poll() is not None or self.server.ss("-tl", "sport", "=", ":80"),
@@ -268,11 +270,11 @@ route add ::/0 via 2001:db8:{n}::1
     def snapshot(self):
         """Everything that attach may change and detach must give back."""
         ns = self.server
-        programs = ns.run("bpftool", "-j", "net", check=False).stdout
-        pins = sorted(str(p) for p in pathlib.Path("/sys/fs/bpf").rglob("*") if ns.name in str(p))
+        pins = sorted(str(p) for p in pathlib.Path("/sys/fs/bpf").rglob("*")
+                      if ns.name in str(p) or "dispatch" in str(p))  # the latter are libxdp's
         sysctls = ns.sysctls("net.ipv4", "net.ipv6", "net.core", "net.netfilter")
         return {
-            "bpftool net": _without_ids(programs),
+            "bpftool net": ns.run("bpftool", "net", check=False).stdout,
             "links": [(x["ifname"], x.get("xdp"), x["mtu"], x.get("gso_max_size"))
                       for x in json.loads(ns.run("ip", "-j", "-d", "link").stdout)],
             "features": {d: ns.run("ethtool", "-k", d, check=False).stdout for d in ("s0", "s1")},
@@ -281,7 +283,7 @@ route add ::/0 via 2001:db8:{n}::1
                         for d in ("s0", "s1") for way in ("ingress", "egress")],
             "nft": ns.run("nft", "list", "ruleset", check=False).stdout,
             "pins": pins,
-            "sysctls": {k: v for k, v in sysctls.items() if not VOLATILE.search(k)},
+            "sysctls": {k: v for k, v in sysctls.items() if not k.endswith("conntrack_count")},
             "processes": self.synstile_pids(),
             "run": sorted(str(p) for p in pathlib.Path("/run").glob("synstile*/**/*")
                           if ns.name in str(p)),
@@ -352,23 +354,9 @@ def _temporary():
         shutil.rmtree(path, ignore_errors=True)
 
 
-# Values that the kernel moves by itself.
-VOLATILE = re.compile(r"tcp_fastopen_key|conntrack_count|nf_conntrack_count|route/flush|"
-                      r"stable_secret|random|sched|tcp_available|somaxconn_used")
-
-
-def _without_ids(text):
-    """bpftool's JSON without the ids that every load renews (kept: which hook has anything)."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return text
-    return json.dumps(found, sort_keys=True)
-
-
 NGINX_CONF = """
 daemon off;
-worker_processes 1;
+worker_processes {workers};
 user nobody nogroup;
 pid {tmp}/nginx.pid;
 error_log {tmp}/error.log warn;
@@ -382,8 +370,8 @@ http {{
 	uwsgi_temp_path {tmp}/uwsgi;
 	scgi_temp_path {tmp}/scgi;
 	server {{
-		listen 80 backlog={backlog};
-		listen [::]:80 backlog={backlog} ipv6only=on;
+		listen 80 {listen};
+		listen [::]:80 {listen} ipv6only=on;
 		root {tmp}/www;
 	}}
 }}

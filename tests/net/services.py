@@ -16,24 +16,20 @@ class Service:
     `connections` lists the accepted sockets (the tests may drive them directly).
     """
 
-    def __init__(self, port, backlog=128, accept=True):
-        self.port, self.backlog = port, backlog
+    def __init__(self, port, backlog=128, accept=True, address="", protocol=0):
+        self.port, self.backlog, self.address, self.protocol = port, backlog, address, protocol
         self.accepting, self.connections, self._stop = threading.Event(), [], False
         if accept:
             self.accepting.set()
 
     def start(self, ns):
-        self.listener = ns.socket(socket.AF_INET6)
+        self.listener = ns.socket(socket.AF_INET6, proto=self.protocol)
         self.listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.prepare(self.listener)
-        self.listener.bind(("", self.port))
+        self.listener.bind((self.address, self.port))
         self.listener.listen(self.backlog)
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self._thread.start()
-
-    def prepare(self, listener):
-        """Options of the listening socket."""
 
     def _loop(self):
         while not self._stop:

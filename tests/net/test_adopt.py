@@ -27,17 +27,18 @@ FAMILIES = [labs.SERVER4, labs.SERVER6]
 class Held(services.Service):
     """Accepts and does nothing: the test drives the accepted sockets."""
 
-    def of(self, port):
-        """The accepted socket of the client with this source port; the newest if several."""
+    def of(self, address, port):
+        """The accepted socket of the client with this source; the newest if several."""
         return until(lambda: next((c for c in reversed(self.connections)
-                                        if _port(c) == port), None), 5, "accepted")
+                                   if _peer(c) == (address, port)), None), 5, "accepted")
 
 
-def _port(connection):
+def _peer(connection):
     try:
-        return connection.getpeername()[1]
+        address, port = connection.getpeername()[:2]
     except OSError:  # closed or reset since
         return None
+    return address.removeprefix("::ffff:"), port
 
 
 class Pair:
@@ -45,7 +46,7 @@ class Pair:
 
     def __init__(self, lab, held, dst):
         self.client = clients.connect(lab.client, dst, PORT, src="fresh")
-        self.server = held.of(self.client.getsockname()[1])
+        self.server = held.of(*self.client.getsockname()[:2])
         self.server.settimeout(patience(10))
 
     def up(self, data=b"from the client"):
@@ -143,7 +144,7 @@ def syn_received(lab, held, talk):
     yield
     talk.send("A")
     talk.send("PA", b"hello")
-    server = held.of(talk.sport)
+    server = held.of(talk.src, talk.sport)
     assert clients.receive(server, 5) == b"hello"
     server.sendall(b"world")
     assert talk.data() == b"world"
@@ -156,7 +157,7 @@ def syn_received_ack_lost(lab, held, talk):
     talk.synack()
     yield
     talk.send("PA", b"hello")
-    assert clients.receive(held.of(talk.sport), 5) == b"hello"
+    assert clients.receive(held.of(talk.src, talk.sport), 5) == b"hello"
     talk.reset()
 
 
@@ -171,14 +172,14 @@ def syn_received_repeats(lab, held, talk):
     assert again[TCP].seq == first[TCP].seq
     talk.send("A")
     talk.send("PA", b"hello")
-    assert clients.receive(held.of(talk.sport), 5) == b"hello"
+    assert clients.receive(held.of(talk.src, talk.sport), 5) == b"hello"
     talk.reset()
 
 
 def _open(talk, held):
     talk.handshake()
     talk.send("PA", b"hi")
-    server = held.of(talk.sport)
+    server = held.of(talk.src, talk.sport)
     assert clients.receive(server, 2) == b"hi"
     return server
 
@@ -259,7 +260,7 @@ def _state(lab, talk, *states):
 def time_wait(lab, held, dst, sport):
     """The server closed first; after attach the client comes back from the same port."""
     with clients.connect(lab.client, dst, PORT, sport=sport) as s:
-        server = held.of(sport)
+        server = held.of(*s.getsockname()[:2])
         server.close()
         assert s.recv(1) == b""
     until(lambda: lab.server.ss("-t", "state", "time-wait", "dport", "=", f":{sport}"), 5,
@@ -267,7 +268,7 @@ def time_wait(lab, held, dst, sport):
     yield
     with clients.connect(lab.client, dst, PORT, sport=sport, timeout=5) as s:
         s.sendall(b"again")
-        assert clients.receive(held.of(sport), 5) == b"again"
+        assert clients.receive(held.of(*s.getsockname()[:2]), 5) == b"again"
 
 
 def _line(error):

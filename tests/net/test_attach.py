@@ -76,6 +76,36 @@ def test_detach_one_of_two_interfaces(web):
     assert web.synstile("status", check=False).returncode == 3
 
 
+def test_attach_a_second_interface_later(web):
+    """One instance; what it was told first holds for both."""
+    before = web.snapshot()
+    web.attach("--mode", "always", ifaces=["s0"])
+    held = clients.connect(web.client, labs.SERVER4, 80)
+    web.attach("--mode", "always", ifaces=["s1"])
+    assert [i["name"] for i in web.status()["interfaces"]] == ["s0", "s1"]
+    sent = web.count("syn_cookie")
+    for ns in (web.client, web.attacker):
+        assert len(clients.get_many(ns, labs.SERVER4, 10)[0]) == 10
+    assert web.count("syn_cookie") >= sent + 20
+    held.sendall(b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")
+    assert clients.receive(held, 12) == b"HTTP/1.1 200"
+    held.close()
+    web.detach()
+    same(before, web.snapshot())
+
+
+def test_attach_twice(web):
+    """Whatever the second attach answers, it takes nothing away."""
+    before = web.snapshot()
+    web.attach("--mode", "always")
+    web.attach("--mode", "always", check=False)
+    assert [i["name"] for i in web.status()["interfaces"]] == ["s0", "s1"]
+    assert len(clients.get_many(web.client, labs.SERVER4, 10)[0]) == 10
+    assert web.count("syn_cookie") >= 10
+    web.detach()
+    same(before, web.snapshot())
+
+
 def occupy(lab, dev):
     """Put another XDP program in the way."""
     if not labs.XDP_PASS.exists():
@@ -258,6 +288,22 @@ def test_new_address_is_protected(make_lab):
             with clients.connect(lab.client, dst, 7000) as s:
                 s.sendall(b"hello")
                 assert clients.receive(s, 5) == b"hello"
+    wire.close()
+
+
+def test_listener_on_one_address(make_lab):
+    """The same port of another address is none of the listener's."""
+    lab = make_lab(offload=False)
+    lab.serve(services.Echo(7000, address=f"::ffff:{labs.SERVER4}"))
+    lab.serve(services.Echo(7001, address=labs.SERVER6))
+    wire = Wire(lab.client)
+    with lab.attached("--mode", "always"):
+        assert answered_by_cookie(lab, wire, 7000, labs.SERVER4)
+        assert answered_by_cookie(lab, wire, 7001, labs.SERVER6)
+        for port, dst in ((7000, "198.18.1.1"), (7000, labs.SERVER6), (7001, labs.SERVER4),
+                          (7001, "2001:db8:1::1")):
+            assert not answered_by_cookie(lab, wire, port, dst)
+        assert lab.service(7000)["addresses"] == [labs.SERVER4]
     wire.close()
 
 

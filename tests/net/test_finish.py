@@ -228,6 +228,8 @@ def test_port_reused_in_time_wait(place, dst):
     """The server closes first and keeps TIME-WAIT; the client comes back from the same port."""
     before = place.server.counters(), place.client.counters()
     for _ in range(50):
+        until(lambda: not place.client.ss("-t", "state", "connected", "sport", "=", ":12345"), 5,
+              "the client's side is closed")
         clients.http_get(place.client, dst, src=labs.CLIENT6 if ":" in dst else labs.CLIENT4,
                       sport=12345)
     after = place.server.counters(), place.client.counters()
