@@ -17,7 +17,7 @@ import time
 
 import clients
 import lab as labs
-from netns import LabError
+from netns import SLOW, LabError
 
 CLIENTS = 8
 PAUSE = 0.02  # seconds between two connections of one client
@@ -167,7 +167,7 @@ def show(lab, options):
         view.phase("with", options.seconds, crowd, attached=True)
     crowd.stop()
     lab.detach()
-    view.summary(options.rate)
+    view.summary(round(options.rate / SLOW))
 
 
 def main():

@@ -364,6 +364,7 @@ events {{ worker_connections 4096; }}
 http {{
 	log_format done '$msec $status';
 	access_log {tmp}/access.log done;
+	client_header_timeout 600s; # connections that tests hold open without a word
 	client_body_temp_path {tmp}/body;
 	proxy_temp_path {tmp}/proxy;
 	fastcgi_temp_path {tmp}/fastcgi;

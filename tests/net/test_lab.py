@@ -72,8 +72,8 @@ def test_leftovers_of_a_dead_run_are_swept():
 
 def test_demo_shows_the_difference():
     """`make run`: the summary that a newcomer reads, and it is true."""
-    done = subprocess.run([sys.executable, DEMO, "--seconds", "2"], text=True, capture_output=True,
-                          timeout=patience(60))
+    done = subprocess.run([sys.executable, DEMO, "--seconds", str(round(patience(2)))], text=True,
+                          capture_output=True, timeout=patience(60))
     assert done.returncode == 0, done.stderr
     found = {m[1].strip(): (int(m[2].replace(",", "")), int(m[3].replace(",", "")))
              for m in re.finditer(r"^(.+?)\s+nginx served ([\d,]+) of ([\d,]+)", done.stdout, re.M)}

@@ -172,7 +172,7 @@ def test_tcp_ecn_is_respected(lab, ecn):
     lab.server.sysctl("net.ipv4.tcp_ecn", ecn)
     wire = Wire(lab.client)
     with lab.attached("--mode", "always"):
-        talk = Talk(wire, options=[MSS4, SACK], ecn=True)
+        talk = Talk(wire, options=[MSS4, SACK, TS, NOP, WS], ecn=True)
         talk.syn()
         assert ("E" in talk.synack()[TCP].flags) == (ecn != 0)
 
