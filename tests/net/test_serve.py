@@ -29,6 +29,20 @@ def no_retransmission(lab):
     assert again == [0, 0], f"TcpRetransSegs of client and server: {again}"
 
 
+@contextlib.contextmanager
+def by_cookie(lab, n):
+    """At least n connections are made, by cookie; but for the odd one whose port is used again
+    and whose TIME-WAIT the stack still has: that one is the stack's."""
+    def done():
+        counters = lab.status()["counters"]["done"]
+        return counters["cookie_valid"], counters["syn_known"]
+
+    before = done()
+    yield
+    valid, known = (a - b for a, b in zip(done(), before))
+    assert valid + known >= n and known <= n // 10, f"{valid} by cookie, {known} SYNs known"
+
+
 def all_work(lab, dst, n, **kw):
     times, errors = clients.get_many(lab.client, dst, n, **kw)
     assert len(times) == n, f"{len(errors)} of {n} failed, first: {errors[:3]}"
@@ -59,15 +73,12 @@ def test_every_connection_by_cookie(make_lab, mtu, xdp, cookies):
         assert status["cookies"] == cookies
         assert [i["xdp"] for i in status["interfaces"]] == [xdp, xdp]
         for dst in (labs.SERVER4, labs.SERVER6):
-            sent, valid = lab.count("syn_cookie"), lab.count("cookie_valid")
-            with no_retransmission(lab):
+            with no_retransmission(lab), by_cookie(lab, 200):
                 all_work(lab, dst, 100)  # one address
                 all_work(lab, dst, 90, src="fresh")
                 for _ in range(10):
                     curl(lab, dst)
                 echo(lab, dst, 7000, 1 << 20)
-            assert lab.count("syn_cookie") - sent >= 200
-            assert lab.count("cookie_valid") - valid >= 200
 
 
 def curl(lab, dst):
@@ -91,10 +102,9 @@ def test_vlan_device(web, xdp, cookies):
                  f"addr add 2001:db8:5::{host}/64 dev v5 nodad\n"
                  "link set v5 up\n")
     with web.attached("--mode", "always", "--xdp", xdp, "--cookies", cookies):
-        with no_retransmission(web):
+        with no_retransmission(web), by_cookie(web, 200):
             all_work(web, "198.18.5.1", 100)
             all_work(web, "2001:db8:5::1", 100)
-        assert web.count("cookie_valid") >= 200
 
 
 @FAMILY
@@ -169,7 +179,7 @@ def test_mptcp_listener(lab, client, cookies):
     except OSError as error:
         pytest.skip(f"this kernel has no MPTCP: {error}")
     said = lab.attach("--mode", "always", "--cookies", cookies).stderr
-    with no_retransmission(lab):
+    with no_retransmission(lab), by_cookie(lab, 0 if cookies == "own" else 40):
         for dst in (labs.SERVER4, labs.SERVER6):
             for _ in range(20):
                 with lab.client.socket(clients.family_of(dst),
@@ -181,8 +191,6 @@ def test_mptcp_listener(lab, client, cookies):
     if cookies == "own":
         assert "MPTCP" in said and "7000" in said, said
         assert lab.count("syn_cookie") == 0
-    else:
-        assert lab.count("cookie_valid") >= 40
 
 
 @WITH_COOKIES
@@ -287,13 +295,12 @@ def load_firewall(lab, loose):
 
 def works_behind_firewall(lab):
     for dst in (labs.SERVER4, labs.SERVER6):
-        with no_retransmission(lab):
+        with no_retransmission(lab), by_cookie(lab, 105):
             all_work(lab, dst, 50)
             all_work(lab, dst, 50, src="fresh")
             for _ in range(5):
                 with clients.connect(lab.client, dst, 2222) as s:
                     assert clients.receive(s, len(services.Banner.TEXT)) == services.Banner.TEXT
-    assert lab.count("cookie_valid") >= 200
 
 
 @pytest.mark.parametrize("loose", [1, 0])
@@ -311,7 +318,7 @@ def test_modes_change_nothing_when_calm(web):
     for mode in ("observe", "auto"):
         with web.attached("--mode", mode), no_retransmission(web):
             all_work(web, labs.SERVER4, 50, src="fresh")
-            all_work(web, labs.SERVER6, 50)
+            all_work(web, labs.SERVER6, 50, src="fresh")
             assert web.count("syn_cookie") == 0
             assert web.count("syn_calm") >= 100
             assert not any(web.status()["counters"]["observed"].values())
