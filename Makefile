@@ -17,7 +17,7 @@ PYTHON   ?= /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
 
 ARCH     := $(shell uname -m | sed -e 's/x86_64/x86/' -e 's/aarch64/arm64/' -e 's/ppc64le/powerpc/' -e 's/s390x/s390/')
-PKGS     := libbpf libxdp jansson libmnl
+PKGS     := libbpf libxdp jansson libmnl libevent libcurl
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Iinclude -Ibpf -I$(BUILD) \
@@ -45,6 +45,7 @@ help:
 	@echo '  make test             unit, prog and net tests; test-unit, test-prog, test-net for one'
 	@echo '  make test-vm          the same on other kernels, emulated (KERNELS="6.1 6.12 new")'
 	@echo '  make bench            what a packet costs'
+	@echo '  make docs             docs/tcp.md anew, from the lab'
 	@echo '  make deps             packages to build and test'
 	@echo 'For anyone:'
 	@echo '  make                  $(BUILD)/synstile (CLANG=clang-14 BUILD=build14: another compiler)'
@@ -133,6 +134,9 @@ bench:
 	@$(again) all tools
 	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/bench.py $(ARGS)
 
+docs: all tools
+	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/net/walk.py $(ARGS)
+
 C_FILES  := $(wildcard bpf/*.[ch] include/synstile/*.h user/*.[ch] tests/*/*.[ch])
 SH_FILES := $(wildcard .ci/run tests/*.sh tests/*/*.sh)
 PY_FILES := $(wildcard tests/*/*.py)
@@ -166,4 +170,4 @@ clean:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help install uninstall deps run tests test test-net test-vm bench fuzz-deps lint tidy clean
+.PHONY: all help install uninstall deps run tests test test-net test-vm bench docs fuzz-deps lint tidy clean

@@ -5,8 +5,8 @@
 #ifndef SYNSTILE_ACCOUNT_BPF_H
 #define SYNSTILE_ACCOUNT_BPF_H
 
-#include "maps.bpf.h"
 #include "pressure.h"
+#include "event.bpf.h"
 
 static __always_inline void count_verdict(enum synstile_verdict v, enum synstile_bank bank)
 {
@@ -27,7 +27,7 @@ static __always_inline void count_syn(u32 index, const struct service *s, struct
 	l->syns++;
 	if (l->tick == now)
 		return;
-	pressure_syns(p, s, l->syns, now);
+	event_pressure(index, pressure_syns(p, s, l->syns, now));
 	l->syns = 0;
 	l->tick = now;
 }

@@ -124,14 +124,17 @@ static const struct cookie_row cookie_rows[1 << COOKIE_CODE_BITS] = {
 	COOKIE_CODES(X)
 #undef X
 };
-static const u16 cookie_mss4[8] = COOKIE_MSS4;
-static const u16 cookie_mss6[8] = COOKIE_MSS6;
-static const u8 cookie_few[4] = COOKIE_MSS_FEW;
+/* One object: of constants with 4, 8 or 16 bytes clang 14 makes sections of their own, and BTF
+ * that the kernel refuses. */
+static const struct {
+	u16 mss4[8], mss6[8];
+	u8 few[4];
+} cookie_sizes = {COOKIE_MSS4, COOKIE_MSS6, COOKIE_MSS_FEW};
 
 /* Index of the largest value of the table that is not above mss; 0 if all are. */
 static inline __attribute__((always_inline)) u32 cookie_mss_index(u32 mss, bool ipv4)
 {
-	const u16 *table = ipv4 ? cookie_mss4 : cookie_mss6;
+	const u16 *table = ipv4 ? cookie_sizes.mss4 : cookie_sizes.mss6;
 	u32 index = 7;
 
 	/* from the top: most clients are on Ethernet */
@@ -142,13 +145,14 @@ static inline __attribute__((always_inline)) u32 cookie_mss_index(u32 mss, bool 
 
 static inline __attribute__((always_inline)) u16 cookie_mss(u32 index, bool ipv4)
 {
-	return ipv4 ? cookie_mss4[index & 7] : cookie_mss6[index & 7];
+	return ipv4 ? cookie_sizes.mss4[index & 7] : cookie_sizes.mss6[index & 7];
 }
 
 /* The same among the four values that are carried without timestamps. */
 static inline __attribute__((always_inline)) u32 cookie_mss_few(u32 index)
 {
-	return (index >= cookie_few[1]) + (index >= cookie_few[2]) + (index >= cookie_few[3]);
+	return (index >= cookie_sizes.few[1]) + (index >= cookie_sizes.few[2]) +
+	       (index >= cookie_sizes.few[3]);
 }
 
 /* Index into settings.cookie_codes. */
@@ -255,7 +259,7 @@ cookie_check(const struct settings *set, const struct packet *pkt, u32 isn,
 	if (cookie_mac(set, pkt, isn, count, bits) << 6 != (cookie & ~63u))
 		return false;
 	offer->tsval = 0;
-	offer->mss = cookie_mss(cookie_few[cookie_rows[bits].mss & 3], pkt->ipv4);
+	offer->mss = cookie_mss(cookie_sizes.few[cookie_rows[bits].mss & 3], pkt->ipv4);
 	offer->wscale = cookie_rows[bits].wscale;
 	offer->features = cookie_rows[bits].features;
 	return true;

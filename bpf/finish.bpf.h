@@ -65,7 +65,7 @@ extern void bpf_ct_release(struct nf_conn___local *ct) __ksym __weak;
 static __always_inline void finish_attrs(struct bpf_tcp_req_attrs___local *a, const struct flow *f,
 					 const struct tcp_options *o)
 {
-	a->mss = f->mss;
+	a->mss = f->mss[REMOTE];
 	if (f->flags & TCP_TSTAMP) {
 		/* the stack's clock for this connection goes on from what the client echoed */
 		a->rcv_tsval = o->tsval;
@@ -76,8 +76,8 @@ static __always_inline void finish_attrs(struct bpf_tcp_req_attrs___local *a, co
 	a->ecn_ok = !!(f->flags & TCP_ECN);
 	if (f->flags & TCP_WSCALE) {
 		a->wscale_ok = 1;
-		a->snd_wscale = f->snd_wscale;
-		a->rcv_wscale = f->rcv_wscale;
+		a->snd_wscale = f->side[REMOTE].wscale;
+		a->rcv_wscale = f->side[LOCAL].wscale;
 	}
 }
 
@@ -106,6 +106,15 @@ static __always_inline enum synstile_verdict finish_assign(struct __sk_buff *skb
 	if (bpf_sk_assign_tcp_reqsk(skb, listener, &attrs, sizeof(attrs)))
 		return V_FINISH_REFUSED;
 	return V_FINISHED;
+}
+
+/* Has nobody called accept() for so long that the stack will drop what completes a handshake?
+ * (sk_acceptq_is_full() in include/net/sock.h) */
+static __always_inline bool finish_queue_full(struct bpf_sock *sk)
+{
+	struct sock *listener = (struct sock *)bpf_skc_to_tcp_sock(sk);
+
+	return listener && listener->sk_ack_backlog > listener->sk_max_ack_backlog;
 }
 
 /*

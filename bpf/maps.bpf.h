@@ -8,7 +8,9 @@
 
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include "synstile/event.h"
 #include "synstile/flow_filter.h"
+#include "synstile/oddity.h"
 #include "synstile/service.h"
 #include "synstile/settings.h"
 #include "synstile/verdict.h"
@@ -58,6 +60,62 @@ struct {
 	__type(key, u32);
 	__type(value, struct pressure);
 } pressure SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SYNSTILE_MAX_SERVICES);
+	__type(key, u32);
+	__type(value, struct census);
+} census SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, EVENT_RING_BYTES);
+} events SEC(".maps");
+
+/* Index: enum event_type * LOST_STAGES + enum lost_stage. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, EVENT_COUNT *LOST_STAGES);
+	__type(key, u32);
+	__type(value, u64);
+} lost SEC(".maps");
+
+/* How many events of a type this CPU has told of, in this second. */
+struct event_limit {
+	u64 second;
+	u64 n;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, EVENT_COUNT);
+	__type(key, u32);
+	__type(value, struct event_limit);
+} limits SEC(".maps");
+
+/* Index: enum oddity. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, ODD_COUNT);
+	__type(key, u32);
+	__type(value, u64);
+} oddities SEC(".maps");
+
+/* Connections of which it is not sure that the host's stack still has them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 256);
+	__type(value, struct flow_key);
+} doubts SEC(".maps");
+
+/* A record in the making: too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct flow);
+} scratch SEC(".maps");
 
 /* SYNs that this CPU has not yet reported to `pressure`. */
 struct load {

@@ -46,10 +46,11 @@ struct packet {
 	u16 payload; /* TCP payload, bytes */
 	u8 tcp_len;  /* TCP header, bytes */
 	u8 flags;    /* enum tcp_flag */
+	u16 window;  /* as in the header */
 	u8 ect;      /* ECN field of the IP header (RFC 3168) */
 	bool ipv4;
 	bool fragment; /* a first fragment: the segment goes on in others */
-	u8 pad;        /* set, since the verifier wants every byte of an argument written */
+	u8 pad[3];     /* set, since the verifier wants every byte of an argument written */
 };
 
 struct eth_header {
@@ -140,6 +141,7 @@ parse_tcp(struct packet *pkt, void *data, void *data_end, u32 off, u32 room)
 	pkt->key.local_port = tcp->dst;
 	pkt->seq = be32_to_host(tcp->seq);
 	pkt->ack = be32_to_host(tcp->ack);
+	pkt->window = be16_to_host(tcp->window);
 	if (pkt->tcp_len < sizeof(*tcp) || pkt->tcp_len > room)
 		return V_TCP_MALFORMED;
 	pkt->payload = room - pkt->tcp_len;
@@ -264,7 +266,7 @@ parse_network(struct packet *pkt, void *data, void *data_end, u32 l3, u16 proto)
 {
 	pkt->l3 = l3;
 	pkt->fragment = false;
-	pkt->pad = 0;
+	pkt->pad[0] = pkt->pad[1] = pkt->pad[2] = 0;
 	if (proto == PROTO_IPV4)
 		return parse_ipv4(pkt, data, data_end);
 	if (proto == PROTO_IPV6)

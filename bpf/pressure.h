@@ -37,20 +37,30 @@ static inline __attribute__((always_inline)) void pressure_roll(struct pressure 
 	p->rate = (syns * (1000000000ULL >> 10)) / (length >> 10);
 }
 
-static inline __attribute__((always_inline)) void pressure_enter(struct pressure *p, u32 state,
-								 u64 now)
+/* What a look at the figures has changed; one CPU is told so. */
+enum pressure_change {
+	PRESSURE_SAME,
+	PRESSURE_BEGAN,
+	PRESSURE_ENDED
+};
+
+static inline __attribute__((always_inline)) u32 pressure_enter(struct pressure *p, u32 state,
+								u64 now)
 {
 	u32 old = state == PRESSURE_ATTACK ? PRESSURE_CALM : PRESSURE_ATTACK;
 
 	if (__sync_val_compare_and_swap(&p->state, old, state) != old)
-		return;
-	p->since = now;
+		return PRESSURE_SAME;
 	if (state == PRESSURE_ATTACK)
 		__sync_fetch_and_add(&p->attacks, 1);
+	else
+		p->lasted_ms = elapsed(now, p->since) / NS_PER_MS;
+	p->since = now;
+	return state == PRESSURE_ATTACK ? PRESSURE_BEGAN : PRESSURE_ENDED;
 }
 
-static inline __attribute__((always_inline)) void pressure_update(struct pressure *p,
-								  const struct service *s, u64 now)
+static inline __attribute__((always_inline)) u32 pressure_update(struct pressure *p,
+								 const struct service *s, u64 now)
 {
 	/* two CPUs may count in the other order for a moment */
 	u32 half_open = p->half_open > 0 ? p->half_open : 0;
@@ -58,36 +68,37 @@ static inline __attribute__((always_inline)) void pressure_update(struct pressur
 	pressure_roll(p, now);
 	if (half_open >= s->half_open_attack_above || p->rate >= s->rate_attack_above) {
 		p->above = now;
-		if (p->state == PRESSURE_CALM)
-			pressure_enter(p, PRESSURE_ATTACK, now);
-		return;
+		return p->state == PRESSURE_CALM ? pressure_enter(p, PRESSURE_ATTACK, now)
+						 : PRESSURE_SAME;
 	}
 	if (p->state == PRESSURE_CALM)
-		return;
+		return PRESSURE_SAME;
 	if (half_open >= s->half_open_calm_below || p->rate >= s->rate_calm_below) {
 		p->above = now;
-		return;
+		return PRESSURE_SAME;
 	}
-	if (elapsed(now, p->above) >= s->hold_ms * NS_PER_MS)
-		pressure_enter(p, PRESSURE_CALM, now);
+	if (elapsed(now, p->above) < s->hold_ms * NS_PER_MS)
+		return PRESSURE_SAME;
+	return pressure_enter(p, PRESSURE_CALM, now);
 }
 
 /* `syns` more SYNs came to this service. */
-static inline __attribute__((always_inline)) void
+static inline __attribute__((always_inline)) u32
 pressure_syns(struct pressure *p, const struct service *s, u64 syns, u64 now)
 {
 	__sync_fetch_and_add(&p->syns, syns);
-	pressure_update(p, s, now);
+	return pressure_update(p, s, now);
 }
 
 /* A SYN was passed to the stack: the half-open bound must hold at once, not at the next tick. */
-static inline __attribute__((always_inline)) void
+static inline __attribute__((always_inline)) u32
 pressure_half_open(struct pressure *p, const struct service *s, u64 now)
 {
 	s32 before = __sync_fetch_and_add(&p->half_open, 1);
 
-	if (before + 1 >= (s32)s->half_open_attack_above)
-		pressure_update(p, s, now);
+	if (before + 1 < (s32)s->half_open_attack_above)
+		return PRESSURE_SAME;
+	return pressure_update(p, s, now);
 }
 
 static inline __attribute__((always_inline)) void pressure_half_open_done(struct pressure *p)

@@ -178,11 +178,14 @@ static __always_inline bool is_keepalive(const struct packet *pkt)
 
 static __always_inline void synack_proven(struct scene *s, const struct cookie_offer *offer)
 {
-	struct flow f = {};
+	struct flow *f = flow_new(s->seg.service, ADMIT_COOKIE, s->seg.now);
 
-	flow_of_cookie(&f, &s->seg.pkt, s->set, offer);
-	flow_insert(s, &f);
 	s->shared->proven = s->seg.now;
+	if (!f)
+		return;
+	f->side[REMOTE].seen = s->seg.now;
+	flow_of_cookie(f, &s->seg.pkt, s->set, offer);
+	flow_insert(&s->seg.pkt.key, f);
 }
 
 /* A segment with ACK of no known connection, while cookies are out. V_GO_ON: it proves none. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The sweep: user space runs it once a second to remove what has expired, and to end
- * attacks that have ended. It walks
+ * The sweep: user space runs it once a second to remove what has expired, to count, and to
+ * end attacks that have ended. It walks
  * the table inside the kernel, so that nothing is copied. Without it (the agent
  * is dead) protection goes on: expired entries count as absent, and a
  * full table asks the stack.
@@ -10,45 +10,87 @@
 #include <bpf/bpf_helpers.h>
 #include "flow.bpf.h"
 
-static __always_inline bool sweep_expired(const struct flow *f, u64 now)
+#define DOUBT_TURNS 4
+
+struct sweep {
+	u64 now;
+	struct settings *set;
+};
+
+static __always_inline void sweep_count(const struct flow *f)
 {
-	if (f->state == FLOW_HALF_OPEN || f->state == FLOW_CLOSED)
-		return flow_expired(f, now);
-	if (f->state == FLOW_PROVEN) /* the client may repeat itself as long as its cookie lives */
-		return elapsed(now, f->seen) > 2 * FLOW_HALF_OPEN_NS;
-	return elapsed(now, f->seen) > FLOW_IDLE_NS;
+	struct census *c = map_at(&census, f->service);
+	u8 remote = flow_state(f->word, REMOTE), local = flow_state(f->word, LOCAL);
+
+	if (!c)
+		return;
+	if (flow_phase(f->word) == FLOW_HALF_OPEN)
+		(*(remote == ST_LISTEN || local == ST_LISTEN ? &c->unanswered : &c->answered))++;
+	else if (remote == ST_ESTABLISHED && local == ST_ESTABLISHED)
+		c->established++;
+	else
+		c->other++;
 }
 
-static long sweep_flow(void *map, struct flow_key *key, struct flow *f, u64 *now)
+static long sweep_flow(void *map, struct flow_key *key, struct flow *f, struct sweep *sw)
 {
-	struct pressure *p;
-	bool half_open = f->state == FLOW_HALF_OPEN;
+	struct service *s = map_at(&services, f->service);
+	struct flow_key mine;
+	u8 end = s && sw->set ? flow_expired(f, s, sw->set, sw->now) : END_NONE;
 
-	if (!sweep_expired(f, *now))
+	mine = *key; /* one may not pass the table's own key to a function that could write */
+	if (end == END_NONE) {
+		sweep_count(f);
+		/* each is asked about now and then: by turns, when there are too many */
+		if (flow_doubtful(f, sw->now) &&
+		    !((sw->now / NS_PER_SEC ^ f->opened / NS_PER_MS) % DOUBT_TURNS))
+			bpf_map_push_elem(&doubts, &mine, 0);
 		return 0;
-	p = map_at(&pressure, f->service);
-	if (flow_remove(key) && half_open && p)
-		__sync_fetch_and_add(&p->half_open, -1);
+	}
+	flow_close(f, &mine, end, 0);
+	flow_remove(&mine);
 	return 0;
 }
 
-/* An attack that ended in silence: no SYN comes that would notice. */
-static long sweep_service(void *map, u32 *index, struct service *s, u64 *now)
+/* Before the walk over the flows: they are counted anew. And an attack that ended in silence ends
+ * here: no SYN comes that would notice. */
+static long sweep_service(void *map, u32 *index, struct service *s, struct sweep *sw)
 {
 	struct pressure *p = map_at(&pressure, *index);
+	struct census *c = map_at(&census, *index);
 
-	if (p && p->state == PRESSURE_ATTACK)
-		pressure_update(p, s, *now);
+	if (c)
+		__builtin_memset(c, 0, sizeof(*c));
+	if (!p || p->state != PRESSURE_ATTACK)
+		return 0;
+	event_pressure(*index, pressure_update(p, s, sw->now));
+	if (p->state == PRESSURE_ATTACK)
+		event_attack(*index, EVENT_ATTACK_PROGRESS);
 	return 0;
 }
 
 SEC("syscall")
 int synstile_sweep(void *ctx)
 {
-	u64 now = bpf_ktime_get_ns();
+	struct sweep sw = {.now = bpf_ktime_get_ns(), .set = map_at(&settings, 0)};
 
-	bpf_for_each_map_elem(&flows, sweep_flow, &now, 0);
-	bpf_for_each_map_elem(&services, sweep_service, &now, 0);
+	bpf_for_each_map_elem(&services, sweep_service, &sw, 0);
+	bpf_for_each_map_elem(&flows, sweep_flow, &sw, 0);
+	return 0;
+}
+
+/* User space has asked the stack about the connection of this key, and it knows none. */
+SEC("syscall")
+int synstile_forget(struct flow_key *key)
+{
+	struct flow_key mine = *key;
+	struct flow *f = bpf_map_lookup_elem(&flows, &mine);
+
+	/* unless something came meanwhile */
+	if (!f || !flow_doubtful(f, bpf_ktime_get_ns()))
+		return 0;
+	flow_close(f, &mine, END_FORGOTTEN, 0);
+	flow_remove(&mine);
 	return 0;
 }
 

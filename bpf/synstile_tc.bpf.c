@@ -5,7 +5,8 @@
  * Ingress hands proven clients to their listener. It has nothing to do, and does
  * nothing, unless XDP saw a proof within the last second.
  *
- * Egress sees what the host answers: the ISN of its SYN-ACKs, FIN and RST.
+ * Egress sees what the host sends: its side of every connection, and the connections that
+ * it opens itself.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_endian.h>
@@ -119,6 +120,8 @@ static __always_inline enum synstile_verdict finish(struct __sk_buff *skb, const
 		finish_mark_listener(sk, pkt->ipv4);
 		v = V_FINISHED; /* the stack checks and takes the cookie itself */
 	}
+	if (v == V_FINISHED && finish_queue_full(sk))
+		v = V_FINISH_QUEUE_FULL;
 	bpf_sk_release(sk);
 	return v;
 }
@@ -141,11 +144,30 @@ __noinline int finish_unfollowed(struct packet *pkt, struct tcp_options *o, stru
 	return true;
 }
 
+/* Was it handed to the listener within the last `ns`? */
+static __always_inline bool flow_handed_since(const struct flow *f, u64 now, u64 ns)
+{
+	/* signed: another CPU may have stored a later tick */
+	return f->handed && (s32)(flow_moment(now) - f->handed) < (s32)(ns >> 20);
+}
+
 /* Is this a segment of a proven client that has to be handed over now? */
 static __always_inline bool finish_due(const struct packet *pkt, const struct flow *f, u64 now)
 {
-	return f->state == FLOW_PROVEN && pkt->ack == f->isn_local + 1 &&
-	       !(f->handed && elapsed(now, f->handed) < HANDED_NS);
+	return flow_phase(f->word) == FLOW_PROVEN && pkt->ack == f->side[LOCAL].isn + 1 &&
+	       !flow_handed_since(f, now, HANDED_NS);
+}
+
+/* The client was handed to its listener, or (V_GO_ON) had been already. */
+static __always_inline void flow_handed(struct flow *f, struct flow_key *key,
+					enum synstile_verdict v, u32 ifindex, u64 now)
+{
+	f->handed = flow_moment(now);
+	if (v == V_FINISHED || v == V_GO_ON)
+		f->flags &= ~FLOW_HELD;
+	else
+		f->flags |= FLOW_HELD;
+	flow_settle(f, key, ifindex, v == V_GO_ON ? SETTLE_TAKEN : SETTLE);
 }
 
 SEC("tc")
@@ -154,7 +176,7 @@ int synstile_tc_ingress(struct __sk_buff *skb)
 	struct settings *set = map_at(&settings, 0);
 	struct shared *sh = map_at(&shared, 0);
 	u64 now = bpf_ktime_get_coarse_ns();
-	struct flow *f, unfollowed = {};
+	struct flow *f, *unfollowed = NULL;
 	struct tcp_options o = {};
 	struct packet pkt = {};
 	enum synstile_verdict v;
@@ -170,15 +192,16 @@ int synstile_tc_ingress(struct __sk_buff *skb)
 		return GO_ON;
 	tc_options_walk(skb, &o, pkt.l4 + sizeof(struct tcp_header),
 			pkt.tcp_len - sizeof(struct tcp_header));
-	if (!f && !finish_unfollowed(&pkt, &o, &unfollowed))
-		return GO_ON;
-	f = f ? f : &unfollowed;
-	v = finish(skb, &pkt, f, &o, set->flags & SET_CT_ENTRY);
-	f->handed = now;
-	if (v == V_GO_ON)
-		flow_taken(f, now);
-	else
+	if (!f) {
+		unfollowed = flow_new(0, ADMIT_COOKIE, now);
+		if (!unfollowed || !finish_unfollowed(&pkt, &o, unfollowed))
+			return GO_ON;
+	}
+	v = finish(skb, &pkt, f ? f : unfollowed, &o, set->flags & SET_CT_ENTRY);
+	if (v != V_GO_ON)
 		count_verdict(v, BANK_DONE);
+	if (f)
+		flow_handed(f, &pkt.key, v, skb->ifindex, now);
 	return GO_ON;
 }
 
@@ -190,51 +213,131 @@ int synstile_tc_ingress(struct __sk_buff *skb)
  */
 static __always_inline bool flow_rst_held(const struct flow *f, const struct packet *pkt, u64 now)
 {
-	return (pkt->flags & (TCP_RST | TCP_ACK)) == TCP_RST && f->handed &&
-	       elapsed(now, f->handed) < RST_HELD_NS && pkt->seq == f->isn_local + 1;
+	return (pkt->flags & (TCP_RST | TCP_ACK)) == TCP_RST &&
+	       flow_handed_since(f, now, RST_HELD_NS) && pkt->seq == f->side[LOCAL].isn + 1;
 }
 
-/* A segment of the host's, of a connection in the table. False: it must not leave. */
-static __always_inline bool flow_answer(const struct packet *pkt, struct flow *f, u64 now)
+/* Does the host open a connection with this SYN, or is it someone else's that it forwards? */
+static __always_inline bool is_hosts_syn(struct __sk_buff *skb)
 {
-	if (f->state == FLOW_HALF_OPEN) {
-		if ((pkt->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
-			f->isn_local = pkt->seq;
-			f->flags |= FLOW_ISN_LOCAL;
-		}
-		return true;
+	struct bpf_sock *sk = skb->sk;
+
+	return sk && sk->state == SK_SYN_SENT;
+}
+
+/* A SYN-ACK to a SYN that we did not take for the beginning of a connection: it was one. All that
+ * is known of that SYN is what its answer says. */
+static __always_inline void answer_reopens(struct flow *f, struct packet *pkt,
+					   struct tcp_segment *t, u32 ifindex)
+{
+	struct tcp_options offered = {.features = 0};
+	u32 seq = pkt->seq;
+
+	pkt->seq = pkt->ack - 1;
+	flow_reopen(f, pkt, &offered, REMOTE, ifindex);
+	pkt->seq = seq;
+	f->flags |= TCP_FEATURES; /* what the answer agrees to was offered */
+	f->side[REMOTE].wscale = WSCALE_UNKNOWN;
+	flow_take(f, &pkt->key, t, LOCAL, ifindex);
+}
+
+/* A SYN or SYN-ACK of the host's, of a connection in the table. */
+static __always_inline void answer_syn(struct flow *f, struct packet *pkt, struct tcp_segment *t,
+				       struct tcp_options *o, u32 ifindex)
+{
+	bool over = flow_phase(f->word) == FLOW_CLOSED, met = f->side[LOCAL].flags & SIDE_SYN;
+	u32 notes = NOTE_NEW;
+
+	if (!over)
+		notes = flow_take(f, &pkt->key, t, LOCAL, ifindex);
+	if (notes & NOTE_NEW) {
+		met = false;
+		if (t->flags & TCP_ACK)
+			answer_reopens(f, pkt, t, ifindex);
+		else
+			flow_reopen(f, pkt, o, LOCAL, ifindex);
 	}
-	if (f->state == FLOW_PROVEN) {
+	if (t->flags & TCP_ACK && !met)
+		flow_agree(f, LOCAL, o);
+}
+
+/* Any segment of the host's but the usual one, of a connection in the table. False: it
+ * must not leave. */
+__noinline int flow_answer(struct __sk_buff *skb, struct flow *f, struct packet *pkt,
+			   struct tcp_segment *t)
+{
+	u64 now = bpf_ktime_get_coarse_ns();
+	struct tcp_options o = {};
+
+	if (!f || !pkt || !t)
+		return true;
+	if (flow_phase(f->word) == FLOW_PROVEN) {
 		if (flow_rst_held(f, pkt, now))
 			return false;
-		flow_taken(f, now);
+		flow_settle(f, &pkt->key, skb->ifindex, SETTLE_TAKEN);
 	}
-	if (pkt->flags & TCP_FIN)
-		flow_fin(f, FLOW_FIN_LOCAL, now);
+	if (!(t->flags & TCP_SYN)) {
+		flow_take(f, &pkt->key, t, LOCAL, skb->ifindex);
+		return true;
+	}
+	tc_options_walk(skb, &o, pkt->l4 + sizeof(struct tcp_header),
+			pkt->tcp_len - sizeof(struct tcp_header));
+	answer_syn(f, pkt, t, &o, skb->ifindex);
 	return true;
+}
+
+/* A segment of the host's, of no connection in the table. */
+__noinline int flow_opened(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct tcp_options o = {};
+
+	if (!pkt)
+		return 0;
+	tc_options_walk(skb, &o, pkt->l4 + sizeof(struct tcp_header),
+			pkt->tcp_len - sizeof(struct tcp_header));
+	flow_enter(pkt, &o, 0, LOCAL, skb->ifindex);
+	return 0;
+}
+
+static __always_inline void answer_segment(struct __sk_buff *skb, const struct packet *pkt,
+					   struct tcp_segment *t)
+{
+	u32 headers = pkt->l4 + pkt->tcp_len;
+
+	flow_segment_of(t, pkt);
+	t->trusted = true;
+	/* before segmentation: the IP header's 16 bits may not hold the length */
+	t->len = skb->len > headers ? skb->len - headers : 0;
+	t->segments = skb->gso_segs ? skb->gso_segs : 1;
 }
 
 SEC("tc")
 int synstile_tc_egress(struct __sk_buff *skb)
 {
+	struct tcp_segment t = {};
 	struct packet pkt = {};
+	struct flow_side *local;
 	struct flow *f;
 
-	/* Data and ACKs tell nothing that the other direction does not. */
-	if (!tc_parse(skb, &pkt, false) || !(pkt.flags & (TCP_SYN | TCP_FIN | TCP_RST)) ||
-	    !is_service_port(pkt.key.remote_port))
+	if (!tc_parse(skb, &pkt, false))
 		return GO_ON;
 	packet_flip(&pkt);
+	/* nearly all that a host sends is followed: the filter would only cost */
 	f = bpf_map_lookup_elem(&flows, &pkt.key);
-	if (!f)
+	if (!f) {
+		if ((pkt.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && is_hosts_syn(skb))
+			flow_opened(skb, &pkt);
 		return GO_ON;
-	if (!flow_answer(&pkt, f, bpf_ktime_get_coarse_ns())) {
-		count_verdict(V_RST_HELD, BANK_DONE);
-		return SHOT;
 	}
-	if (pkt.flags & TCP_RST && f->state != FLOW_HALF_OPEN)
-		flow_remove(&pkt.key);
-	return GO_ON;
+	local = &f->side[LOCAL];
+	flow_seen_now(local, bpf_ktime_get_coarse_ns());
+	answer_segment(skb, &pkt, &t);
+	if (flow_phase(f->word) == FLOW_OPEN && tcp_take_quickly(local, &f->side[REMOTE], &t))
+		return GO_ON;
+	if (flow_answer(skb, f, &pkt, &t))
+		return GO_ON;
+	count_verdict(V_RST_HELD, BANK_DONE);
+	return SHOT;
 }
 
 char _license[] SEC("license") = "GPL";

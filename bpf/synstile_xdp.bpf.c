@@ -64,21 +64,23 @@ static __always_inline enum synstile_verdict new_syn(struct xdp_md *ctx, struct 
 	if (v == V_SYN_COOKIE && s->service->mode != MODE_OBSERVE)
 		return options_read(ctx, &s->seg) ? synack_cookie(ctx, &s->seg) : V_TCP_OPTIONS;
 	if (v == V_SYN_CALM || v == V_SYN_COOKIE)
-		flow_half_open(s);
+		flow_half_open(ctx, s);
 	return v;
 }
 
 static __always_inline enum synstile_verdict handle_syn(struct xdp_md *ctx, struct scene *s)
 {
-	u32 *n = flow_counter(&s->seg.pkt.key);
-	struct flow *f = n && *n ? bpf_map_lookup_elem(&flows, &s->seg.pkt.key) : NULL;
+	struct flow *f = flow_find(&s->seg.pkt.key);
+	u8 end;
 
 	if (f && classify_flow(s, f)) {
-		if (!flow_expired(f, s->seg.now)) {
-			flow_syn_again(s, f);
+		end = flow_expired(f, s->service, s->set, s->seg.now);
+		if (end == END_NONE) {
+			flow_syn_again(ctx, f, &s->seg);
 			return V_SYN_KNOWN;
 		}
-		flow_delete(s, f, s->pressure);
+		flow_close(f, &s->seg.pkt.key, end, ctx->ingress_ifindex);
+		flow_remove(&s->seg.pkt.key);
 	}
 	if (!classify_service(s))
 		return V_NOT_SERVICE;
@@ -102,13 +104,28 @@ static __always_inline enum synstile_verdict handle_stray(struct xdp_md *ctx, st
 		return v;
 	state = sock_state(ctx, &s->seg.pkt);
 	if (state)
-		return flow_adopt(s, state);
+		return flow_adopt(ctx, &s->seg, state);
 	/* Without SYNs nothing else notices that an attack is over. */
 	if (s->pressure->state == PRESSURE_ATTACK &&
 	    elapsed(s->seg.now, s->pressure->above) > s->service->hold_ms * NS_PER_MS)
-		pressure_update(s->pressure, s->service, s->seg.now);
+		event_pressure(s->seg.service,
+			       pressure_update(s->pressure, s->service, s->seg.now));
 	return decide_stray(&s->seg.pkt, under_pressure(s->service, s->pressure),
 			    s->set->flags & SET_READY);
+}
+
+/* Not to a service: perhaps of a connection that the host opened. */
+static __always_inline enum synstile_verdict handle_elsewhere(struct scene *s)
+{
+	struct flow *f;
+
+	if (tcp_flags_impossible(s->seg.pkt.flags))
+		return V_NOT_SERVICE;
+	f = flow_find(&s->seg.pkt.key);
+	if (!f)
+		return V_NOT_SERVICE;
+	s->seg.now = bpf_ktime_get_coarse_ns();
+	return flow_segment(s, f);
 }
 
 static __always_inline enum synstile_verdict handle_packet(struct xdp_md *ctx, struct scene *s)
@@ -121,7 +138,7 @@ static __always_inline enum synstile_verdict handle_packet(struct xdp_md *ctx, s
 		return v;
 	s->port = map_at(&ports, bpf_ntohs(s->seg.pkt.key.local_port));
 	if (!s->port || !s->port->any)
-		return V_NOT_SERVICE;
+		return handle_elsewhere(s);
 	if (tcp_flags_impossible(s->seg.pkt.flags))
 		return V_TCP_FLAGS;
 	s->shared = map_at(&shared, 0);
@@ -136,6 +153,32 @@ static __always_inline enum synstile_verdict handle_packet(struct xdp_md *ctx, s
 	return handle_stray(ctx, s);
 }
 
+/* Tell of a dropped packet. It is read once more: what has been read so far depends on why it
+ * is dropped. Global: rare, and verified once. */
+__noinline int event_drop(struct xdp_md *ctx, u32 v)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	struct packet pkt = {};
+	struct event *e;
+
+	if (!event_allowed(EVENT_VERDICT))
+		return 0;
+	parse_packet(&pkt, data, data_end);
+	e = event_reserve();
+	if (!e) {
+		event_lost(EVENT_VERDICT, LOST_RING);
+		return 0;
+	}
+	event_head(e, EVENT_VERDICT, ctx->ingress_ifindex);
+	e->key = pkt.key;
+	e->verdict = v;
+	e->verdict_of.seq = pkt.seq;
+	e->verdict_of.ack = pkt.ack;
+	e->verdict_of.tcp_flags = pkt.flags;
+	event_submit(e);
+	return 0;
+}
+
 /* Is this verdict only to be counted? */
 static __always_inline bool observing(const struct scene *s)
 {
@@ -144,7 +187,7 @@ static __always_inline bool observing(const struct scene *s)
 	return s->service ? s->service->mode == MODE_OBSERVE : s->set->flags & SET_OBSERVE;
 }
 
-static __always_inline int act(const struct scene *s, enum synstile_verdict v)
+static __always_inline int act(struct xdp_md *ctx, const struct scene *s, enum synstile_verdict v)
 {
 	u8 action = v < V_COUNT ? verdict_action[v] : ACTION_PASS;
 
@@ -153,6 +196,8 @@ static __always_inline int act(const struct scene *s, enum synstile_verdict v)
 		return XDP_PASS;
 	}
 	count_verdict(v, BANK_DONE);
+	if (action == ACTION_DROP)
+		event_drop(ctx, v);
 	return action == ACTION_PASS ? XDP_PASS : action == ACTION_DROP ? XDP_DROP : XDP_TX;
 }
 
@@ -167,7 +212,7 @@ int synstile_xdp(struct xdp_md *ctx)
 	s.set = map_at(&settings, 0);
 	if (!s.set)
 		return XDP_PASS;
-	return act(&s, handle_packet(ctx, &s));
+	return act(ctx, &s, handle_packet(ctx, &s));
 }
 
 char _license[] SEC("license") = "GPL";

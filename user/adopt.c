@@ -1,33 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "adopt.h"
 #include "log.h"
 #include "netlink.h"
+#include "tcp_state.h"
+
+#define NEW_SYN_RECV 12 /* request sockets, for kernels that name them apart */
 
 struct adoption {
 	const struct maps *maps;
 	const struct listeners *listeners;
 	u64 now;
 	size_t n;
+	bool listens[65536]; /* by port, host order: somebody does, protected or not */
 };
 
-static const struct {
-	u8 state, flags;
-} by_tcp_state[] = {
-	[TCP_ESTABLISHED] = {FLOW_OPEN, 0},
-	[TCP_SYN_SENT] = {FLOW_OPEN, 0}, /* the answer to the host's own SYN must pass */
-	[TCP_SYN_RECV] = {FLOW_HALF_OPEN, 0},
-	[TCP_FIN_WAIT1] = {FLOW_CLOSING, FLOW_FIN_LOCAL},
-	[TCP_FIN_WAIT2] = {FLOW_CLOSING, FLOW_FIN_LOCAL},
-	[TCP_TIME_WAIT] = {FLOW_CLOSED, FLOW_FIN_LOCAL | FLOW_FIN_REMOTE},
-	[TCP_CLOSE_WAIT] = {FLOW_CLOSING, FLOW_FIN_REMOTE},
-	[TCP_LAST_ACK] = {FLOW_CLOSED, FLOW_FIN_LOCAL | FLOW_FIN_REMOTE},
-	[TCP_CLOSING] = {FLOW_CLOSED, FLOW_FIN_LOCAL | FLOW_FIN_REMOTE},
-};
+static int on_listener(const struct tcp_socket *sk, void *arg)
+{
+	struct adoption *a = arg;
+
+	a->listens[ntohs(sk->local_port)] = true;
+	return 0;
+}
+
+/* Of a protected service, or opened by the host? Connections to other listeners are not ours. */
+static bool is_followed(const struct adoption *a, const struct tcp_socket *sk, u16 service)
+{
+	return !addr_is_loopback(&sk->local) && (service || !a->listens[ntohs(sk->local_port)]);
+}
+
+/* How long this handshake has lasted, at most, if it is one: the SYN-ACK is repeated after 1 s, 2
+ * s, 4 s and so on, and the time to the next is known. Its timeout goes on from there. */
+static u64 handshake_age(const struct tcp_socket *sk)
+{
+	u64 ms;
+
+	if ((sk->state != TCP_SYN_RECV && sk->state != NEW_SYN_RECV) || !sk->timed ||
+	    sk->retrans > 15)
+		return 0;
+	ms = ((2u << sk->retrans) - 1) * 1000;
+	return ms > sk->expires_ms ? (ms - sk->expires_ms) * 1000000 : 0;
+}
 
 static int on_socket(const struct tcp_socket *sk, void *arg)
 {
@@ -36,16 +55,15 @@ static int on_socket(const struct tcp_socket *sk, void *arg)
 			       .local = sk->local,
 			       .remote_port = sk->remote_port,
 			       .local_port = sk->local_port};
-	struct flow f = {.since = a->now, .seen = a->now, .admission = ADMIT_ADOPTED};
+	struct flow f = {.opened = a->now - handshake_age(sk)};
 	int err;
 
 	f.service = listeners_service(a->listeners, sk->local_port);
-	if (!f.service || addr_is_loopback(&sk->local) ||
-	    sk->state >= sizeof(by_tcp_state) / sizeof(*by_tcp_state) ||
-	    !by_tcp_state[sk->state].state)
+	if (!is_followed(a, sk, f.service))
 		return 0;
-	f.state = by_tcp_state[sk->state].state;
-	f.flags = by_tcp_state[sk->state].flags;
+	f.flags = f.service ? 0 : FLOW_OPENED_LOCAL;
+	f.side[REMOTE].entered = f.side[LOCAL].entered = a->now;
+	tcp_adopt(&f, sk->state);
 	err = maps_add_flow(a->maps, &key, &f);
 	if (err == -E2BIG)
 		return fail(
@@ -61,19 +79,23 @@ static int on_socket(const struct tcp_socket *sk, void *arg)
 
 int adopt(const struct maps *m, const struct listeners *l, size_t *n)
 {
-	struct adoption a = {.maps = m, .listeners = l};
-	const u32 new_syn_recv = 1 << 12; /* request sockets, for kernels that name them apart */
+	struct adoption *a = calloc(1, sizeof(*a));
+	/* all but those that are closed or listen */
+	const u32 states = ((2 << NEW_SYN_RECV) - 1) & ~(1 << TCP_LISTEN | 1 << TCP_CLOSE);
 	struct timespec now;
-	u32 states = new_syn_recv;
-	size_t i;
 	int err;
 
-	for (i = TCP_ESTABLISHED; i < sizeof(by_tcp_state) / sizeof(*by_tcp_state); i++)
-		states |= by_tcp_state[i].state ? 1 << i : 0;
+	if (!a)
+		return -ENOMEM;
+	a->maps = m;
+	a->listeners = l;
 	/* the datapath's clock, which may be a jiffy behind CLOCK_MONOTONIC */
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	a.now = now.tv_sec * 1000000000ULL + now.tv_nsec;
-	err = netlink_sockets(states, on_socket, &a);
-	*n = a.n;
+	a->now = now.tv_sec * 1000000000ULL + now.tv_nsec;
+	err = netlink_sockets(1 << TCP_LISTEN, on_listener, a);
+	if (!err)
+		err = netlink_sockets(states, on_socket, a);
+	*n = a->n;
+	free(a);
 	return err;
 }

@@ -6,8 +6,8 @@
 #include "maps.h"
 
 /*
- * Enters the connections that the host already has on protected ports, in any
- * TCP state, into the flow table: what the datapath does not know it would drop
+ * Enters the connections that the host already has on protected ports or opened
+ * itself, in any TCP state, into the flow table: what the datapath does not know it would drop
  * under attack. Counts in *n those that the kernel listed.
  */
 int adopt(const struct maps *m, const struct listeners *l, size_t *n);

@@ -15,6 +15,8 @@ enum exit_status {
 int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_conns(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 int cmd_agent(int argc, char **argv);
 
 /* Options that every command takes, for getopt_long(): -n NAME, -v, -h. */

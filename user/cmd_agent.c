@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The agent keeps the maps true to the host: listeners and addresses four times
- * a second; sysctls, MTUs and expired flows once. The defence itself does not need
- * it: when it is killed, packets are treated as before.
+ * a second; sysctls, MTUs and expired flows once. It passes the datapath's events on and answers
+ * questions (see the routes). The defence itself does not need it: when it is
+ * killed, packets are treated as before.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,19 +13,22 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "api.h"
 #include "cmd.h"
 #include "datapath.h"
+#include "doubts.h"
+#include "half_open.h"
 #include "listeners.h"
 #include "log.h"
+#include "loop.h"
 #include "netlink.h"
+#include "stream.h"
 #include "sysctls.h"
 #include "teardown.h"
 
-#define TICK_MS          250
-#define TICKS_PER_SECOND (1000 / TICK_MS)
+#define TICK_MS 250
 
 struct agent {
 	struct instance in;
@@ -32,19 +36,17 @@ struct agent {
 	struct stat state_file;
 	struct maps maps;
 	struct listeners *listeners;
-	int sweep, monitor;
+	struct half_open *half_open;
+	struct stream *stream;
+	struct api *api;
+	struct loop *loop;
+	struct watch *tick, *second, *on_term, *on_int;
+	int sweep, forget, monitor;
 	unsigned int seconds;
-	int trouble; /* the last error of a tick that was logged */
-	bool done;
+	int tick_trouble, second_trouble; /* the last error that was logged */
+	bool changed;                     /* links or addresses, since the last second */
+	bool started, done;
 };
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int signal)
-{
-	(void)signal;
-	stop = 1;
-}
 
 /* Holds a lock on its process id's file as long as it lives: see instance_agent(). */
 static int hold_pid(const struct instance *in)
@@ -91,6 +93,9 @@ static int begin(struct agent *a)
 	a->sweep = datapath_open_sweep(&a->in);
 	if (a->sweep < 0)
 		return fail(-a->sweep, "cannot open the sweep program: %s", strerror(-a->sweep));
+	a->forget = datapath_open_forget(&a->in);
+	if (a->forget < 0)
+		return fail(-a->forget, "cannot open the forget program: %s", strerror(-a->forget));
 	a->monitor = netlink_monitor();
 	if (a->monitor < 0)
 		return fail(-a->monitor, "cannot follow interface changes: %s",
@@ -190,34 +195,124 @@ static int each_second(struct agent *a, bool changed)
 		err = refresh_ifaces(a);
 	if (!err && !a->done)
 		err = refresh_settings(a);
-	return err || a->done ? err : datapath_sweep(a->sweep);
+	if (!err && !a->done)
+		err = datapath_sweep(a->sweep);
+	return err || a->done ? err : doubts_settle(&a->maps, &a->st, a->forget);
+}
+
+/* Says what goes wrong, once. */
+static void tell(int err, int *trouble)
+{
+	if (err && err != *trouble)
+		warn("%s; trying again", fail_reason(err));
+	*trouble = err;
+	fail_clear();
+}
+
+static void on_tick(void *arg)
+{
+	struct agent *a = arg;
+	bool moved = netlink_changed(a->monitor) || !a->started;
+
+	a->started = true;
+	a->changed |= moved;
+	if (moved)
+		stream_links_changed(a->stream);
+	tell(listeners_refresh(a->listeners, moved), &a->tick_trouble);
+}
+
+static void on_second(void *arg)
+{
+	struct agent *a = arg;
+	int err = each_second(a, a->changed);
+
+	a->changed = false;
+	if (!err && !a->done)
+		err = half_open_check(a->half_open);
+	tell(err, &a->second_trouble);
+	stream_each_second(a->stream);
+	if (a->done)
+		loop_end(a->loop);
+}
+
+static void on_stop(void *arg)
+{
+	struct agent *a = arg;
+
+	loop_end(a->loop);
+}
+
+/* ---- what others can ask ---- */
+
+static void get_events(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
+{
+	struct agent *a = arg;
+
+	stream_get(a->stream, req, query);
+}
+
+static void get_half_open(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
+{
+	struct agent *a = arg;
+
+	(void)query;
+	api_reply(req, HTTP_OK, half_open_json(a->half_open));
+}
+
+static const struct api_route routes[] = {
+	{"/v1/events", "JSON lines, without end: type=A,B port=N host=ADDRESS backlog=N follow=0|1",
+	 get_events},
+	{"/v1/half-open",
+	 "half-open connections of each service, as synstile and as the kernel count them",
+	 get_half_open},
+	{},
+};
+
+/* ---- */
+
+static int serve(struct agent *a)
+{
+	a->half_open = half_open_new(&a->maps);
+	a->loop = loop_new();
+	if (!a->half_open || !a->loop)
+		return -ENOMEM;
+	a->stream = stream_new(a->loop, &a->in, &a->st, &a->maps);
+	if (!a->stream)
+		return -ENOMEM;
+	a->api = api_new(a->loop, a->in.sock, routes, a);
+	if (!a->api)
+		return -ENOMEM;
+	a->tick = watch_timer(a->loop, on_tick, a);
+	a->second = watch_timer(a->loop, on_second, a);
+	a->on_term = watch_signal(a->loop, SIGTERM, on_stop, a);
+	a->on_int = watch_signal(a->loop, SIGINT, on_stop, a);
+	return a->tick && a->second && a->on_term && a->on_int ? 0 : -ENOMEM;
 }
 
 static void run(struct agent *a)
 {
-	const struct timespec tick = {0, TICK_MS * 1000000};
-	bool changed = true;
-	unsigned int n;
-	int err;
+	watch_every(a->tick, TICK_MS);
+	watch_every(a->second, 1000);
+	on_tick(a);
+	on_second(a);
+	if (!a->done)
+		loop_run(a->loop);
+}
 
-	for (n = 0; !stop && !a->done; n++) {
-		bool moved = netlink_changed(a->monitor) || !n;
-
-		changed |= moved;
-		err = listeners_refresh(a->listeners, moved);
-		if (n % TICKS_PER_SECOND == 0) {
-			int second = each_second(a, changed);
-
-			err = err ? err : second;
-			changed = false;
-		}
-		if (err && err != a->trouble)
-			warn("%s; trying again", fail_reason(err));
-		a->trouble = err;
-		fail_clear();
-		if (!stop && !a->done)
-			nanosleep(&tick, NULL);
-	}
+/* In the order in which they need each other. */
+static void free_all(struct agent *a)
+{
+	api_free(a->api);
+	stream_free(a->stream);
+	half_open_free(a->half_open);
+	watch_free(a->tick);
+	watch_free(a->second);
+	watch_free(a->on_term);
+	watch_free(a->on_int);
+	loop_free(a->loop);
+	state_free(&a->st);
+	listeners_free(a->listeners);
+	maps_close(&a->maps);
 }
 
 /* Complaints went to whoever started us; they see by the end of stderr that we are at work. */
@@ -235,27 +330,26 @@ static void go_silent(const struct agent *a)
 int cmd_agent(int argc, char **argv)
 {
 	struct agent a = {.maps = NO_MAPS};
-	struct sigaction action = {.sa_handler = on_signal};
 	int err = common_open(&a.in), pid_fd;
 
 	(void)argc;
 	(void)argv;
 	prctl(PR_SET_NAME, "synstile"); /* not "exe", which attach started */
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	if (!err)
 		err = begin(&a);
 	pid_fd = err ? err : hold_pid(&a.in);
-	if (pid_fd < 0)
-		return common_failed(pid_fd);
+	/* one reader of events, one server: only who holds the lock */
+	err = pid_fd < 0 ? pid_fd : serve(&a);
+	if (err)
+		return common_failed(err);
 	go_silent(&a);
 	run(&a);
-	if (!a.done)
+	if (!a.done) {
 		unlink(a.in.pid);
-	state_free(&a.st);
-	listeners_free(a.listeners);
-	maps_close(&a.maps);
+		unlink(a.in.sock);
+	}
+	free_all(&a);
 	return STATUS_OK;
 }

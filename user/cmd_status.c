@@ -12,10 +12,22 @@
 
 #include "cmd.h"
 #include "datapath.h"
+#include "event_names.h"
 #include "log.h"
-#include "maps.h"
 #include "netlink.h"
-#include "state.h"
+#include "running.h"
+
+static const char *const oddity_names[ODD_COUNT] = {
+#define X(id, name, help) [ODD_##id] = name,
+	SYNSTILE_ODDITIES(X)
+#undef X
+};
+
+static const char *const oddity_helps[ODD_COUNT] = {
+#define X(id, name, help) [ODD_##id] = help,
+	SYNSTILE_ODDITIES(X)
+#undef X
+};
 
 /* Everything is collected into one JSON document, and the text is made from that. */
 
@@ -138,11 +150,11 @@ static json_t *flows_json(const struct maps *m)
 	if (maps_count_flows(m, &c))
 		debug("cannot count all flows");
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "total", (json_int_t)c.total,
-			 "half_open", (json_int_t)c.by_state[FLOW_HALF_OPEN], "proven",
-			 (json_int_t)c.by_state[FLOW_PROVEN], "open",
-			 (json_int_t)c.by_state[FLOW_OPEN], "closing",
-			 (json_int_t)c.by_state[FLOW_CLOSING], "closed",
-			 (json_int_t)c.by_state[FLOW_CLOSED]);
+			 "half_open", (json_int_t)c.by_phase[FLOW_HALF_OPEN], "proven",
+			 (json_int_t)c.by_phase[FLOW_PROVEN], "open",
+			 (json_int_t)c.by_phase[FLOW_OPEN], "closing",
+			 (json_int_t)c.by_phase[FLOW_CLOSING], "closed",
+			 (json_int_t)c.by_phase[FLOW_CLOSED]);
 }
 
 static json_t *agent_json(const struct instance *in)
@@ -154,8 +166,40 @@ static json_t *agent_json(const struct instance *in)
 	return json_pack("{s:b, s:i}", "running", 1, "pid", pid);
 }
 
-static json_t *collect(const struct instance *in, const struct state *st, const struct maps *m)
+static json_t *oddities_json(const struct maps *m)
 {
+	json_t *j = json_object();
+	u64 n[ODD_COUNT];
+	int i;
+
+	if (maps_oddities(m, n))
+		debug("cannot read the oddities");
+	for (i = 0; i < ODD_COUNT; i++)
+		json_object_set_new(j, oddity_names[i], json_integer(n[i]));
+	return j;
+}
+
+/* Events that were not told, since synstile was attached; those of slow readers are theirs. */
+static json_t *lost_json(const struct maps *m)
+{
+	json_t *j = json_object();
+	u64 n[EVENT_COUNT * LOST_STAGES];
+	int i;
+
+	if (maps_lost(m, n))
+		debug("cannot read the lost events");
+	for (i = 0; i < EVENT_COUNT; i++)
+		json_object_set_new(j, event_names[i],
+				    json_pack("{s:I, s:I}", "limited",
+					      (json_int_t)n[i * LOST_STAGES + LOST_LIMITED], "ring",
+					      (json_int_t)n[i * LOST_STAGES + LOST_RING]));
+	return j;
+}
+
+static json_t *collect(const struct running *r)
+{
+	const struct instance *in = &r->in;
+	const struct state *st = &r->st;
 	u64 total[SYNSTILE_COUNTERS] = {0};
 	json_t *ifaces = json_array();
 	struct settings set = {0};
@@ -163,14 +207,16 @@ static json_t *collect(const struct instance *in, const struct state *st, const 
 
 	for (i = 0; i < st->n_ifaces; i++)
 		json_array_append_new(ifaces, iface_json(in, &st->ifaces[i], total));
-	maps_settings(m, &set);
-	return json_pack("{s:s, s:s, s:b, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:o}",
-			 "instance", in->name, "mode", mode_name(st->mode), "ready",
-			 !!(set.flags & SET_READY), "cookies",
-			 st->kernel_cookies ? "kernel" : "own", "cookies_why", st->why, "ports",
-			 st->ports, "agent", agent_json(in), "interfaces", ifaces, "services",
-			 services_json(m), "flows", flows_json(m), "max_flows",
-			 (json_int_t)st->max_flows, "counters", counters_json(total));
+	maps_settings(&r->maps, &set);
+	return json_pack(
+		"{s:s, s:s, s:b, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
+		"instance", in->name, "mode", mode_name(st->mode), "ready",
+		!!(set.flags & SET_READY), "cookies", st->kernel_cookies ? "kernel" : "own",
+		"cookies_why", st->why, "ports", st->ports, "agent", agent_json(in), "interfaces",
+		ifaces, "services", services_json(&r->maps), "half_open", running_half_open(r),
+		"flows", flows_json(&r->maps), "max_flows", (json_int_t)st->max_flows, "counters",
+		counters_json(total), "oddities", oddities_json(&r->maps), "lost",
+		lost_json(&r->maps));
 }
 
 /* ---- text ---- */
@@ -257,6 +303,61 @@ static void print_services(json_t *services)
 	}
 }
 
+/* What the agent has found to differ between synstile and the kernel, service by service. */
+static void print_half_open(json_t *half_open)
+{
+	json_t *j;
+	size_t i;
+
+	json_array_foreach (json_object_get(half_open, "services"), i, j) {
+		if (!int_of(j, "differs_ms"))
+			continue;
+		printf("\nport %s: for %lld s synstile and the kernel disagree on half-open "
+		       "connections (%lld and %lld):\n  %s\n",
+		       text_of(j, "service"), int_of(j, "differs_ms") / 1000,
+		       int_of(j, "half_open"), int_of(j, "kernel"), text_of(j, "why"));
+	}
+}
+
+static void print_oddities(json_t *oddities)
+{
+	bool first = true;
+	long long n;
+	int i;
+
+	for (i = 0; i < ODD_COUNT; i++) {
+		n = int_of(oddities, oddity_names[i]);
+		if (!n)
+			continue;
+		if (first)
+			printf("\nodd, and not believed\n");
+		first = false;
+		printf("  %-19s %14lld  %s\n", oddity_names[i], n, oddity_helps[i]);
+	}
+}
+
+static void print_lost(json_t *lost)
+{
+	static const struct {
+		const char *name, *help;
+	} stages[] = {{"limited", "more came than is told of"},
+		      {"ring", "nobody read them in time"}};
+	bool first = true;
+	long long n;
+	size_t i;
+
+	for (i = 0; i < 2 * EVENT_COUNT; i++) {
+		n = int_of(json_object_get(lost, event_names[i / 2]), stages[i % 2].name);
+		if (!n)
+			continue;
+		if (first)
+			printf("\nevents lost\n");
+		first = false;
+		printf("  %-19s %14lld  %s: %s\n", event_names[i / 2], n, stages[i % 2].name,
+		       stages[i % 2].help);
+	}
+}
+
 static void print_text(json_t *j)
 {
 	json_t *ifaces = json_object_get(j, "interfaces"), *iface;
@@ -266,6 +367,7 @@ static void print_text(json_t *j)
 	print_head(j);
 	print_ifaces(ifaces);
 	print_services(json_object_get(j, "services"));
+	print_half_open(json_object_get(j, "half_open"));
 	json_array_foreach (ifaces, i, iface) {
 		snprintf(title, sizeof(title), "%s: packets", text_of(iface, "name"));
 		print_counters(json_object_get(iface, "counters"), "done", title);
@@ -279,20 +381,22 @@ static void print_text(json_t *j)
 		print_counters(json_object_get(j, "counters"), "observed",
 			       "all interfaces: packets that would have been treated so (observe)");
 	}
+	print_oddities(json_object_get(j, "oddities"));
+	print_lost(json_object_get(j, "lost"));
 }
 
-static int show(const struct instance *in, const struct state *st, bool as_json)
+static int run(bool as_json)
 {
-	struct maps m;
+	struct running r;
 	json_t *j;
-	int err = datapath_maps(in, &m);
+	int status = running_open(&r);
 
-	if (err)
-		return err;
-	j = collect(in, st, &m);
-	maps_close(&m);
+	if (status)
+		return status;
+	j = collect(&r);
+	running_close(&r);
 	if (!j)
-		return -ENOMEM;
+		return common_failed(-ENOMEM);
 	if (as_json) {
 		json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 		putchar('\n');
@@ -300,44 +404,7 @@ static int show(const struct instance *in, const struct state *st, bool as_json)
 		print_text(j);
 	}
 	json_decref(j);
-	return 0;
-}
-
-static int not_running(const struct instance *in, const char *more)
-{
-	fprintf(stderr, "synstile: nothing is attached (instance \"%s\")%s\n", in->name, more);
-	return STATUS_NOT_RUNNING;
-}
-
-static int run(bool as_json)
-{
-	struct instance in;
-	struct state st;
-	int err = common_open(&in);
-
-	if (err)
-		return common_failed(err);
-	err = instance_bpffs(&in, false);
-	if (err) /* no bpffs in sight: no pins, or they are hidden from us */
-		return in.from_initial ? not_running(&in, "") : common_failed(err);
-	err = state_load(&st, in.state);
-	if (err == -ENOENT)
-		return not_running(
-			&in, datapath_exists(&in)
-				     ? ", but there are pins without a record; `synstile detach "
-				       "--all` removes them"
-				     : "");
-	if (err)
-		return common_failed(err);
-	if (st.cookie == in.cookie)
-		err = show(&in, &st, as_json);
-	state_free(&st);
-	if (st.cookie != in.cookie)
-		return not_running(&in, "; what is left is of an earlier namespace of this name");
-	if (err == -ENOENT)
-		return not_running(&in,
-				   ": its pins are gone; `synstile detach --all` removes the rest");
-	return err ? common_failed(err) : STATUS_OK;
+	return STATUS_OK;
 }
 
 int cmd_status(int argc, char **argv)

@@ -136,7 +136,9 @@ static int iface_dir(char *buf, size_t size, const struct instance *in, const ch
 {
 	/* an interface may bear the name of a map */
 	static const char *const taken[] = {"flows",    "filter", "listeners", "ports",  "services",
-					    "pressure", "load",   "settings",  "shared", "sweep"};
+					    "pressure", "load",   "settings",  "shared", "sweep",
+					    "census",   "events", "lost",      "limits", "oddities",
+					    "scratch",  "doubts", "forget"};
 	char encoded[64];
 	bool clash = false;
 	size_t i;
@@ -432,7 +434,7 @@ int datapath_load_sweep(const struct instance *in)
 	struct synstile_sweep *sweep;
 	int err;
 
-	if (has_pin(in->pins, "sweep"))
+	if (has_pin(in->pins, "sweep") && has_pin(in->pins, "forget"))
 		return 0;
 	sweep = synstile_sweep__open();
 	if (!sweep)
@@ -446,6 +448,8 @@ int datapath_load_sweep(const struct instance *in)
 	}
 	if (!err)
 		err = put_pin(bpf_program__fd(sweep->progs.synstile_sweep), in->pins, "sweep");
+	if (!err)
+		err = put_pin(bpf_program__fd(sweep->progs.synstile_forget), in->pins, "forget");
 	synstile_sweep__destroy(sweep);
 	return err;
 }
@@ -453,6 +457,19 @@ int datapath_load_sweep(const struct instance *in)
 int datapath_open_sweep(const struct instance *in)
 {
 	return open_pin(in->pins, "sweep");
+}
+
+int datapath_open_forget(const struct instance *in)
+{
+	return open_pin(in->pins, "forget");
+}
+
+int datapath_forget(int fd, const struct flow_key *key)
+{
+	struct flow_key ctx = *key;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
+
+	return bpf_prog_test_run_opts(fd, &opts) ? -errno : 0;
 }
 
 int datapath_sweep(int fd)
@@ -1012,7 +1029,10 @@ int datapath_maps(const struct instance *in, struct maps *m)
 	} all[] = {{"flows", &m->flows},         {"filter", &m->filter},
 		   {"listeners", &m->listeners}, {"ports", &m->ports},
 		   {"services", &m->services},   {"pressure", &m->pressure},
-		   {"settings", &m->settings},   {"shared", &m->shared}};
+		   {"settings", &m->settings},   {"shared", &m->shared},
+		   {"census", &m->census},       {"events", &m->events},
+		   {"lost", &m->lost},           {"oddities", &m->oddities},
+		   {"doubts", &m->doubts}};
 	size_t i;
 
 	*m = (struct maps)NO_MAPS;

@@ -5,7 +5,7 @@
  *
  * Pins, below in->pins:
  *	flows listeners ...		maps of the instance (bpf/maps.bpf.h)
- *	sweep				the program that the agent runs once a second
+ *	sweep, forget			programs that the agent runs (bpf/synstile_sweep.bpf.c)
  *	<iface>/counters, iface		maps of one interface
  *	<iface>/xdp_link | xdp_prog	how XDP is held there, unless libxdp holds it
  *	<iface>/tc_ingress_link ...	TCX links, where the kernel has them
@@ -54,6 +54,9 @@ void datapath_close(struct datapath *dp);
 int datapath_load_sweep(const struct instance *in);
 int datapath_open_sweep(const struct instance *in);
 int datapath_sweep(int fd);
+/* The program that ends the record of a connection which the stack does not have any more. */
+int datapath_open_forget(const struct instance *in);
+int datapath_forget(int fd, const struct flow_key *key);
 
 /* Each attaches, pins, and notes in `at` how. `note` says why that way ("" if there is
  * nothing to say). On failure nothing stays attached. */

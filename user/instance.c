@@ -116,6 +116,20 @@ static int read_cookie(u64 *cookie)
 	return err;
 }
 
+/* A path that is too long for a socket is cut, and told from others by a hash (FNV-1a). */
+static void set_sock(struct instance *in, const char *encoded)
+{
+	u64 hash = 0xcbf29ce484222325ULL;
+	const char *at;
+
+	if (snprintf(in->sock, sizeof(in->sock), RUN_DIR "/%s.sock", encoded) <
+	    (int)sizeof(in->sock))
+		return;
+	for (at = encoded; *at; at++)
+		hash = (hash ^ (u8)*at) * 0x100000001b3ULL;
+	snprintf(in->sock, sizeof(in->sock), RUN_DIR "/%.60s~%016llx.sock", encoded, hash);
+}
+
 int instance_open(struct instance *in, const char *netns)
 {
 	char encoded[400];
@@ -154,6 +168,8 @@ int instance_open(struct instance *in, const char *netns)
 		err = format(in->lock, sizeof(in->lock), RUN_DIR "/%s.lock", encoded);
 	if (!err)
 		err = format(in->pid, sizeof(in->pid), RUN_DIR "/%s.pid", encoded);
+	if (!err)
+		set_sock(in, encoded);
 	return err;
 }
 
@@ -294,6 +310,7 @@ void instance_unlock(struct instance *in, bool forget)
 		return;
 	if (forget) {
 		unlink(in->pid);
+		unlink(in->sock);
 		unlink(in->state);
 		unlink(in->lock);
 		rmdir(RUN_DIR); /* fails while another instance lives */

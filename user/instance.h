@@ -22,6 +22,7 @@ struct instance {
 	char state[512];   /* RUN_DIR/<name>.json */
 	char lock[512];    /* RUN_DIR/<name>.lock */
 	char pid[512];     /* RUN_DIR/<name>.pid */
+	char sock[108];    /* RUN_DIR/<name>.sock: the agent's API; all that a sun_path holds */
 	u64 cookie;        /* SO_NETNS_COOKIE: tells a namespace from a later one of that name */
 	bool from_initial; /* the command was started in the initial namespace */
 	int lock_fd;       /* -1: not locked */

@@ -32,6 +32,7 @@ struct listeners {
 	enum service_mode mode;
 	bool own_cookies;
 	struct ports allowed;
+	u32 syn_timeout_ms;
 	u16 n_services;
 	u16 service_of[65536];                          /* by port, host order; 0: none */
 	struct service services[SYNSTILE_MAX_SERVICES]; /* as in the map */
@@ -141,6 +142,7 @@ static void want_service(struct listeners *l, u16 index, const struct tcp_socket
 			      .rate_attack_above = 5000,
 			      .rate_calm_below = 1000,
 			      .hold_ms = 10000,
+			      .syn_timeout_ms = l->syn_timeout_ms,
 			      .port = sk->local_port};
 
 	set_bounds(&new, sk->backlog);
@@ -313,6 +315,7 @@ int listeners_refresh(struct listeners *l, bool addresses_changed)
 	if (addresses_changed || !l->addresses_known)
 		err = read_addresses(l);
 	l->want.n = 0;
+	l->syn_timeout_ms = sysctls_syn_timeout_ms();
 	memset(l->wanted, 0, sizeof(l->wanted));
 	if (!err)
 		err = netlink_sockets(1 << TCP_LISTEN, on_listener, l);

@@ -36,6 +36,24 @@ static const struct command {
 	 "  -a, --all                       every interface of this instance\n"},
 	{"status", cmd_status, "[-j]", "what is protected, under attack, counted",
 	 "  -j, --json                      for programs\n"},
+	{"conns", cmd_conns, "[OPTION...]", "the connections, with the TCP states of both ends",
+	 "      --half-open                 open handshakes, here and in the kernel, compared\n"
+	 "      --state STATE               only with an end in this state (such as FIN-WAIT-1)\n"
+	 "  -p, --port N                    only to or from this port\n"
+	 "  -H, --host ADDRESS              only to or from this address\n"
+	 "      --sort age|bytes|rtx        oldest first; most bytes, most retransmissions first\n"
+	 "      --limit N                   no more than N; 0: all (default: 1000, with -j all)\n"
+	 "  -j, --json                      for programs: everything that is known\n"},
+	{"events", cmd_events, "[-f] [-j] [OPTION...]",
+	 "what happens to connections and services, line by line",
+	 "  -f, --follow                    go on as it happens, until ^C\n"
+	 "  -j, --json                      JSON lines\n"
+	 "  -l, --lines N|all               how many that were before (default: all that are "
+	 "kept;\n"
+	 "                                  10 with --follow)\n"
+	 "  -t, --type T[,T]...             only these types (default: all but stats)\n"
+	 "  -p, --port N                    only to or from this port\n"
+	 "  -H, --host ADDRESS              only to or from this address\n"},
 	{"agent", cmd_agent, "", NULL, ""},
 	{"help", cmd_help, "[COMMAND]", "this text, or that of a command", ""},
 	{"version", cmd_version, "", "the version", ""},

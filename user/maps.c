@@ -29,8 +29,9 @@ const char *const verdict_helps[V_COUNT] = {
 
 void maps_close(struct maps *m)
 {
-	int *fds[] = {&m->flows,    &m->filter,   &m->listeners, &m->ports,
-		      &m->services, &m->pressure, &m->settings,  &m->shared};
+	int *fds[] = {&m->flows,    &m->filter,   &m->listeners, &m->ports,  &m->services,
+		      &m->pressure, &m->settings, &m->shared,    &m->census, &m->events,
+		      &m->lost,     &m->oddities, &m->doubts};
 	size_t i;
 
 	for (i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
@@ -101,6 +102,11 @@ int maps_pressure(const struct maps *m, u32 index, struct pressure *p)
 	return get(m->pressure, index, p);
 }
 
+int maps_census(const struct maps *m, u32 service, struct census *c)
+{
+	return get(m->census, service, c);
+}
+
 int maps_listeners(const struct maps *m, listener_fn fn, void *arg)
 {
 	struct listener_key key, *previous = NULL;
@@ -118,33 +124,52 @@ int maps_listeners(const struct maps *m, listener_fn fn, void *arg)
 	return err;
 }
 
-int maps_count_flows(const struct maps *m, struct flow_counts *counts)
+int maps_each_flow(const struct maps *m, flow_fn fn, void *arg)
 {
 	struct flow_key *keys = calloc(BATCH, sizeof(*keys));
 	struct flow *flows = calloc(BATCH, sizeof(*flows));
 	/* the kernel writes a position here, in the size of a key at most */
 	struct flow_key position;
-	bool first = true;
-	u32 n, i;
+	bool first = true, last = false;
 	int err = keys && flows ? 0 : -ENOMEM;
+	u32 n, i;
 
-	memset(counts, 0, sizeof(*counts));
-	while (!err) {
+	while (!err && !last) {
 		n = BATCH;
 		if (bpf_map_lookup_batch(m->flows, first ? NULL : &position, &position, keys, flows,
-					 &n, NULL))
-			err = -errno;
-		if (err && err != -ENOENT)
-			break;
+					 &n, NULL)) {
+			last = errno == ENOENT;
+			err = last ? 0 : -errno;
+		}
 		first = false;
-		counts->total += n;
-		for (i = 0; i < n; i++)
-			if (flows[i].state <= FLOW_CLOSED)
-				counts->by_state[flows[i].state]++;
+		for (i = 0; !err && i < n; i++)
+			err = fn(&keys[i], &flows[i], arg);
 	}
 	free(keys);
 	free(flows);
-	return err == -ENOENT ? 0 : err;
+	return err;
+}
+
+int maps_next_doubt(const struct maps *m, struct flow_key *key)
+{
+	return bpf_map_lookup_and_delete_elem(m->doubts, NULL, key) ? -errno : 0;
+}
+
+static int count_phase(const struct flow_key *key, const struct flow *f, void *arg)
+{
+	struct flow_counts *counts = arg;
+
+	(void)key;
+	counts->total++;
+	if (flow_phase(f->word) <= FLOW_CLOSED)
+		counts->by_phase[flow_phase(f->word)]++;
+	return 0;
+}
+
+int maps_count_flows(const struct maps *m, struct flow_counts *counts)
+{
+	memset(counts, 0, sizeof(*counts));
+	return maps_each_flow(m, count_phase, counts);
 }
 
 /* Counts a flow in the filter; the datapath does so at the same time. */
@@ -173,7 +198,8 @@ int maps_add_flow(const struct maps *m, const struct flow_key *key, const struct
 	return err == -EEXIST ? 0 : err;
 }
 
-int maps_add_counters(int fd, u64 sum[SYNSTILE_COUNTERS])
+/* Adds the first `n` values of a per-CPU array of u64 to `sum`. */
+static int add_all(int fd, u64 *sum, u32 n)
 {
 	int cpus = libbpf_num_possible_cpus(), cpu, err = 0;
 	u64 *values;
@@ -184,13 +210,30 @@ int maps_add_counters(int fd, u64 sum[SYNSTILE_COUNTERS])
 	values = calloc(cpus, sizeof(*values));
 	if (!values)
 		return -ENOMEM;
-	for (i = 0; !err && i < SYNSTILE_COUNTERS; i++) {
+	for (i = 0; !err && i < n; i++) {
 		err = get(fd, i, values);
 		for (cpu = 0; !err && cpu < cpus; cpu++)
 			sum[i] += values[cpu];
 	}
 	free(values);
 	return err;
+}
+
+int maps_add_counters(int fd, u64 sum[SYNSTILE_COUNTERS])
+{
+	return add_all(fd, sum, SYNSTILE_COUNTERS);
+}
+
+int maps_lost(const struct maps *m, u64 n[EVENT_COUNT * LOST_STAGES])
+{
+	memset(n, 0, EVENT_COUNT * LOST_STAGES * sizeof(*n));
+	return add_all(m->lost, n, EVENT_COUNT * LOST_STAGES);
+}
+
+int maps_oddities(const struct maps *m, u64 n[ODD_COUNT])
+{
+	memset(n, 0, ODD_COUNT * sizeof(*n));
+	return add_all(m->oddities, n, ODD_COUNT);
 }
 
 int maps_set_iface(int fd, const struct iface *iface)

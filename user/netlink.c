@@ -22,6 +22,10 @@
 
 #define BUFFER 32768
 
+/* idiag_timer, as inet_sk_diag_fill() and inet_req_diag_fill() of net/ipv4/inet_diag.c set it:
+ * the retransmission of segments, or of a request socket's SYN-ACK. */
+#define TIMER_RETRANSMIT 1
+
 /* A dump: what to call for each message, and what it returned when it stopped. */
 struct dump {
 	union {
@@ -135,6 +139,10 @@ static int on_socket(const struct nlmsghdr *nlh, void *arg)
 		.state = m->idiag_state,
 		.v6 = m->idiag_family == AF_INET6,
 		.backlog = m->idiag_wqueue,
+		.waiting = m->idiag_rqueue,
+		.timed = m->idiag_timer == TIMER_RETRANSMIT,
+		.retrans = m->idiag_retrans,
+		.expires_ms = m->idiag_expires,
 	};
 
 	mnl_attr_for_each (a, nlh, sizeof(*m)) {
@@ -187,6 +195,43 @@ int netlink_sockets(u32 states, socket_fn fn, void *arg)
 		     "and CONFIG_INET_TCP_DIAG (`modprobe tcp_diag`)",
 		     strerror(-err));
 	return err;
+}
+
+static int on_exact(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(nlh);
+	struct dump *d = arg;
+
+	/* a listener answers for connections that are none */
+	d->result = m->idiag_state != TCP_LISTEN;
+	return MNL_CB_STOP;
+}
+
+int netlink_has_socket(const struct flow_key *key, u32 ifindex)
+{
+	char buf[256] = "";
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct inet_diag_req_v2 *req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
+	bool v4 = addr_is_v4(&key->local);
+	struct dump d = {0};
+	int err;
+
+	nlh->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	nlh->nlmsg_flags = NLM_F_REQUEST;
+	req->sdiag_family = v4 ? AF_INET : AF_INET6;
+	req->sdiag_protocol = IPPROTO_TCP;
+	req->idiag_states = -1;
+	req->id.idiag_sport = key->local_port;
+	req->id.idiag_dport = key->remote_port;
+	memcpy(req->id.idiag_src, v4 ? &key->local.w[3] : key->local.w, v4 ? 4 : 16);
+	memcpy(req->id.idiag_dst, v4 ? &key->remote.w[3] : key->remote.w, v4 ? 4 : 16);
+	req->id.idiag_if = ifindex;
+	req->id.idiag_cookie[0] = req->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	err = dump(NETLINK_SOCK_DIAG, nlh, on_exact, &d);
+	if (err == -ENOENT)
+		return 0;
+	return err < 0 ? fail(-err, "cannot ask for a TCP socket (sock_diag): %s", strerror(-err))
+		       : err;
 }
 
 /* ---- addresses and links ---- */

@@ -5,7 +5,7 @@
 
 #include <net/if.h>
 
-#include <synstile/types.h>
+#include <synstile/flow.h>
 
 /* Addresses as in maps: IPv4 is ::ffff:a.b.c.d, and its wildcard ::ffff:0.0.0.0. */
 struct tcp_socket {
@@ -16,13 +16,22 @@ struct tcp_socket {
 	bool v6only; /* LISTEN: takes no IPv4 */
 	bool mptcp;  /* LISTEN: speaks Multipath TCP */
 	u32 backlog; /* LISTEN: as given to listen(), capped by somaxconn */
+	u32 waiting; /* LISTEN: connections that accept() has not fetched yet */
 	u32 rcvbuf;  /* LISTEN: bytes */
+	/* the timer that repeats what was not answered */
+	bool timed;     /* it runs */
+	u8 retrans;     /* SYN-RECV, SYN-SENT: SYN-ACKs or SYNs repeated so far */
+	u32 expires_ms; /* from now; 0: it is due */
 };
 
 typedef int (*socket_fn)(const struct tcp_socket *sk, void *arg);
 /* Calls fn for every socket in one of `states` (1 << TCP_...); stops at the first non-zero
  * result, and returns it. Sockets that come and go meanwhile may be missed. */
 int netlink_sockets(u32 states, socket_fn fn, void *arg);
+
+/* 1 if the stack has a socket for exactly this connection, in any state; 0 if not. Sockets that
+ * are bound to a device are found only if that is `ifindex`; 0: none is. */
+int netlink_has_socket(const struct flow_key *key, u32 ifindex);
 
 typedef int (*address_fn)(const struct addr *address, u32 ifindex, void *arg);
 int netlink_addresses(address_fn fn, void *arg);

@@ -188,6 +188,25 @@ static u8 window_scale(void)
 	return log2 < 15 ? 0 : log2 - 15 > 14 ? 14 : log2 - 15;
 }
 
+u32 sysctls_syn_timeout_ms(void)
+{
+	long n = read_or("net/ipv4/tcp_synack_retries", 5);
+
+	/* 1 s, doubled each time; and no longer than a day for the absurd */
+	return n < 0 ? 1000 : n > 15 ? 86400000 : ((2u << n) - 1) * 1000;
+}
+
+/* How long connect() tries. Linux 6.5 repeats the first SYNs every second. */
+static u32 syn_sent_ms(void)
+{
+	long n = read_or("net/ipv4/tcp_syn_retries", 6);
+	long linear = read_or("net/ipv4/tcp_syn_linear_timeouts", 0);
+
+	if (n < 0 || n > 15)
+		return 86400000;
+	return ((2u << n) - 1 + (linear > 0 && linear < 256 ? linear : 0)) * 1000;
+}
+
 int sysctls_settings(struct settings *set, enum service_mode mode, const char *ifname)
 {
 	char hops[128];
@@ -201,6 +220,9 @@ int sysctls_settings(struct settings *set, enum service_mode mode, const char *i
 	set->flags |= mode == MODE_OBSERVE ? SET_OBSERVE : 0;
 	set->rcv_wscale = window_scale();
 	set->ttl = read_or("net/ipv4/ip_default_ttl", 64);
+	set->syn_sent_ms = syn_sent_ms();
+	set->keepalive_intvl_ms = read_or("net/ipv4/tcp_keepalive_intvl", 75) * 1000;
+	set->keepalive_probes = read_or("net/ipv4/tcp_keepalive_probes", 9);
 	if (format(hops, sizeof(hops), "net/ipv6/conf/%s/hop_limit", ifname))
 		return -ENAMETOOLONG;
 	set->hop_limit = read_or(hops, read_or("net/ipv6/conf/default/hop_limit", 64));

@@ -15,6 +15,9 @@ int sysctls_apply(const struct state *st);
  * them from the record. */
 void sysctls_restore(struct state *st, size_t from);
 
+/* How long Linux keeps a half-open connection: 2^(n+1) - 1 s after n repeated SYN-ACKs
+ * (net.ipv4.tcp_synack_retries). */
+u32 sysctls_syn_timeout_ms(void);
 /* Fills what the datapath needs, except READY and the keys. `ifname` gives the hop limit. */
 int sysctls_settings(struct settings *set, enum service_mode mode, const char *ifname);
 /* Bytes of window that a listener with this receive buffer offers in a SYN-ACK. */

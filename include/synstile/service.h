@@ -52,7 +52,7 @@ struct service {
 	u32 hold_ms; /* calm again only after this long below both lower bounds */
 	__be16 port; /* for people; 0 if several */
 	u16 pad;
-	u32 pad2;
+	u32 syn_timeout_ms; /* a handshake that takes longer is given up */
 };
 
 enum pressure_state {
@@ -70,7 +70,16 @@ struct pressure {
 	u64 since;        /* when `state` began */
 	u64 above;        /* when a lower bound was last exceeded */
 	u64 cookie_sent;  /* when a cookie was last sent, to within a second; 0 never */
-	u64 attacks;      /* times that calm turned into attack */
+	u32 attacks;      /* times that calm turned into attack */
+	u32 lasted_ms;    /* how long the last attack lasted */
+};
+
+/* Map `census`, indexed by service: what the last sweep counted. */
+struct census {
+	u32 unanswered;  /* half-open connections whose SYN the stack has not answered */
+	u32 answered;    /* half-open connections whose server is in SYN-RECEIVED */
+	u32 established; /* both sides */
+	u32 other;
 };
 
 _Static_assert(sizeof(struct listener_key) == 20, "no padding: the key is hashed as bytes");
@@ -78,5 +87,6 @@ _Static_assert(sizeof(struct listen_entry) == 4, "map value");
 _Static_assert(sizeof(struct port_entry) == 16, "map value");
 _Static_assert(sizeof(struct service) == 32, "map value");
 _Static_assert(sizeof(struct pressure) == 64, "one cache line");
+_Static_assert(sizeof(struct census) == 16, "map value");
 
 #endif

@@ -37,7 +37,9 @@ struct settings {
 	struct cookie_key key;      /* signs and verifies */
 	struct cookie_key previous; /* verifies cookies with a count before key.from */
 	u32 ts_offset;              /* random: cookie timestamps do not tell the uptime */
-	u32 pad2;
+	u32 syn_sent_ms;            /* how long the host tries to connect (tcp_syn_retries) */
+	u32 keepalive_intvl_ms;
+	u32 keepalive_probes; /* unanswered, before a peer is dead */
 	u8 cookie_codes[256]; /* see cookie_fill_codes() in bpf/cookie.h */
 };
 
@@ -56,7 +58,7 @@ struct shared {
 };
 
 _Static_assert(sizeof(struct cookie_key) == 24, "part of a map value");
-_Static_assert(sizeof(struct settings) == 8 + 24 + 24 + 8 + 256, "map value");
+_Static_assert(sizeof(struct settings) == 8 + 24 + 24 + 16 + 256, "map value");
 _Static_assert(sizeof(struct iface) == 8, "map value");
 _Static_assert(sizeof(struct shared) == 64, "one cache line");
 

@@ -51,6 +51,7 @@
 	/* TC ingress: what became of proven cookies */                                   \
 	X(FINISHED, PASS, "finished", "a proven connection handed to its listener")       \
 	X(FINISH_NO_LISTENER, PASS, "finish_no_listener", "a proven connection whose listener is gone: the stack resets it") \
+	X(FINISH_QUEUE_FULL, PASS, "finish_queue_full", "a proven connection for which its listener has no room: it must try again") \
 	X(FINISH_REFUSED, PASS, "finish_refused", "the kernel refused the proven connection") \
 	/* TC egress */                                                                   \
 	X(RST_HELD, DROP, "rst_held", "the listener's RST to a proven client while its accept queue is full") \

@@ -13,6 +13,7 @@
 
 #include "prog.h"
 #include "synstile/flow_filter.h"
+#include "tcp_state.h"
 #include "synstile_tc.skel.h"
 #include "synstile_xdp.skel.h"
 
@@ -45,6 +46,8 @@ static u64 counts[SYNSTILE_COUNTERS];
 static bool seen[V_COUNT];
 static bool quick = true;
 static int cpus;
+static u32 ring_bytes = EVENT_RING_BYTES;
+static struct ring_buffer *ring;
 
 static void put(struct bpf_map *map, const void *key, const void *value)
 {
@@ -86,6 +89,67 @@ static void clear_flows(void)
 	}
 }
 
+/* ---- events ---- */
+
+/* Where prog_events() wants them. */
+static struct inbox {
+	struct event *out;
+	u32 max, n;
+} inbox;
+
+static int on_event(void *ctx, void *data, size_t size)
+{
+	struct inbox *in = ctx;
+
+	assert_int_equal(size, sizeof(struct event));
+	if (in->n < in->max)
+		memcpy(&in->out[in->n], data, size);
+	in->n++;
+	return 0;
+}
+
+void prog_ring(u32 bytes)
+{
+	ring_bytes = bytes;
+}
+
+u32 prog_events(struct event *out, u32 max)
+{
+	inbox = (struct inbox){.out = out, .max = max};
+	assert_true(ring_buffer__consume(ring) >= 0);
+	return inbox.n;
+}
+
+/* Set every CPU's value in a per-CPU map to 0. */
+static void clear_percpu(struct bpf_map *map)
+{
+	static u8 zeroes[4096 * 16];
+
+	for (u32 i = 0; i < bpf_map__max_entries(map); i++)
+		put(map, &i, zeroes);
+}
+
+static u64 sum_percpu(struct bpf_map *map, u32 index)
+{
+	static u64 values[4096];
+	u64 sum = 0;
+
+	get(map, index, values);
+	for (int cpu = 0; cpu < cpus; cpu++)
+		sum += values[cpu];
+	return sum;
+}
+
+u64 prog_lost(enum event_type type, enum lost_stage stage)
+{
+	return sum_percpu(xdp->maps.lost, type * LOST_STAGES + stage);
+}
+
+u64 prog_odd(enum oddity which)
+{
+	return sum_percpu(xdp->maps.oddities, which);
+}
+
 /* XDP's maps, for TC too. */
 static void share_maps(void)
 {
@@ -114,6 +178,7 @@ void prog_open(u32 backend, u32 max_flows)
 	assert_non_null(xdp);
 	xdp->rodata->cookie_backend = backend;
 	bpf_map__set_max_entries(xdp->maps.flows, max_flows);
+	bpf_map__set_max_entries(xdp->maps.events, ring_bytes);
 	if (synstile_xdp__load(xdp)) {
 		synstile_xdp__destroy(xdp);
 		xdp = NULL;
@@ -122,9 +187,12 @@ void prog_open(u32 backend, u32 max_flows)
 	filter = mmap(NULL, FLOW_FILTER_LINES * sizeof(*filter), PROT_READ | PROT_WRITE, MAP_SHARED,
 		      bpf_map__fd(xdp->maps.filter), 0);
 	assert_true(filter != MAP_FAILED);
+	ring = ring_buffer__new(bpf_map__fd(xdp->maps.events), on_event, &inbox, NULL);
+	assert_non_null(ring);
 	tc = synstile_tc__open();
 	assert_non_null(tc);
 	tc->rodata->cookie_backend = backend;
+	bpf_map__set_max_entries(tc->maps.events, ring_bytes);
 	share_maps();
 	if (synstile_tc__load(tc)) {
 		synstile_tc__destroy(tc);
@@ -140,6 +208,7 @@ void prog_close(void)
 	if (!xdp)
 		return;
 	clear_flows();
+	ring_buffer__free(ring);
 	munmap(filter, FLOW_FILTER_LINES * sizeof(*filter));
 	synstile_tc__destroy(tc);
 	synstile_xdp__destroy(xdp);
@@ -223,6 +292,10 @@ void prog_reset(enum service_mode mode)
 	put_port();
 	put_listener(false);
 	put_listener(true);
+	prog_events(NULL, 0);
+	clear_percpu(xdp->maps.lost);
+	clear_percpu(xdp->maps.oddities);
+	clear_percpu(xdp->maps.limits);
 }
 
 /* Which counters moved since the last call? */
@@ -387,6 +460,52 @@ void prog_attack(void)
 	prog_put_pressure(&p);
 }
 
+static void make_side(struct flow_side *s, u32 isn, u32 acked)
+{
+	*s = (struct flow_side){.entered = prog_now(),
+				.seen = prog_now(),
+				.segments = 1,
+				.isn = isn,
+				.nxt = isn + 1,
+				.acked = acked,
+				.edge = acked + WINDOW,
+				.flags = SIDE_SYN | SIDE_NXT | SIDE_ACKED,
+				.syns = 1};
+}
+
+/* Its FIN, which the other side has acknowledged. */
+static void make_fin(struct flow_side *s, struct flow_side *other)
+{
+	s->flags |= SIDE_FIN;
+	s->nxt++;
+	other->acked++;
+}
+
+void prog_make_flow(struct flow *f, u8 phase)
+{
+	struct flow_side *remote = &f->side[REMOTE], *local = &f->side[LOCAL];
+
+	*f = (struct flow){.service = SERVICE, .admission = ADMIT_CALM, .opened = prog_now()};
+	f->mss[REMOTE] = f->mss[LOCAL] = MSS4;
+	make_side(remote, ISN_REMOTE, ISN_LOCAL + 1);
+	make_side(local, ISN_LOCAL, ISN_REMOTE + 1);
+	if (phase == FLOW_HALF_OPEN)
+		remote->flags &= ~SIDE_ACKED;
+	if (phase >= FLOW_CLOSING)
+		make_fin(remote, local);
+	if (phase == FLOW_CLOSED) {
+		make_fin(local, remote);
+		local->flags |= SIDE_PASSIVE;
+	}
+	if (phase == FLOW_PROVEN) {
+		f->admission = ADMIT_COOKIE;
+		f->word = flow_word(ST_SYN_SENT, ST_SYN_RECEIVED, FLOW_PROVEN, 0);
+	} else {
+		f->word = tcp_word(f, 0);
+	}
+	assert_int_equal(flow_phase(f->word), phase);
+}
+
 void prog_key(struct flow_key *key, const struct spec *s)
 {
 	frame_addresses(s, key->remote.b, key->local.b);
@@ -400,6 +519,13 @@ bool prog_flow(struct flow *f, const struct spec *s)
 
 	prog_key(&key, s);
 	return !bpf_map_lookup_elem(bpf_map__fd(xdp->maps.flows), &key, f);
+}
+
+u8 prog_phase(const struct spec *s)
+{
+	struct flow f;
+
+	return prog_flow(&f, s) ? flow_phase(f.word) : 0;
 }
 
 void prog_put_flow(const struct spec *s, const struct flow *f)

@@ -11,6 +11,8 @@
 #include "unit.h"
 #include "frame.h"
 #include "cookie.h"
+#include "synstile/event.h"
+#include "synstile/oddity.h"
 #include "synstile/service.h"
 #include "synstile/verdict.h"
 
@@ -23,6 +25,10 @@
 #define MSS6       1440
 #define RCV_WSCALE 7
 #define NS_PER_S   1000000000ULL
+
+/* Of the connections that tests put into the table: see prog_make_flow() */
+#define ISN_REMOTE 900
+#define ISN_LOCAL  5000
 
 #define TC_GO_ON (-1)
 #define TC_SHOT  2
@@ -84,11 +90,27 @@ void prog_put_shared(const struct shared *s);
 void prog_cookies_out(void); /* as if a cookie had just been sent */
 void prog_attack(void);      /* the service is under attack */
 
+/*
+ * A record of a connection, opened by the far side and just now, in this phase: the numbers that
+ * come next are ISN_REMOTE + 1 and ISN_LOCAL + 1. FLOW_CLOSING: the far side sent FIN, and the host
+ * acknowledged it; FLOW_CLOSED: the host did too, so that the far side is in TIME-WAIT.
+ */
+void prog_make_flow(struct flow *f, u8 phase);
+
 void prog_key(struct flow_key *key, const struct spec *s);
 bool prog_flow(struct flow *f, const struct spec *s);
+u8 prog_phase(const struct spec *s); /* enum flow_phase; 0: no record */
 void prog_put_flow(const struct spec *s, const struct flow *f);
 u32 prog_flows(void);
 void prog_unlisten(const struct spec *s);
+
+/* The events since the last call or reset, but for those that did not fit; how many there were. */
+u32 prog_events(struct event *out, u32 max);
+void prog_ring(u32 bytes); /* the size of their buffer, from the next prog_open() on */
+
+/* What was lost and what was odd, since the last reset. */
+u64 prog_lost(enum event_type type, enum lost_stage stage);
+u64 prog_odd(enum oddity which);
 
 /* Bring up lo with the addresses of client and server, so that sockets can have them. */
 void prog_addresses(void);

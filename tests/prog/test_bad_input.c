@@ -81,15 +81,10 @@ static void test_every_flag_combination_of_a_flow(void **state)
 	(void)state;
 	for (u32 n = 0; n < 256 * 2 * 5; n++) {
 		struct spec s = {.flags = n, .ipv6 = n / 256 & 1, .ack = 5001, .seq = 901};
-		const struct flow f = {.state = FLOW_HALF_OPEN + n / 512,
-				       .since = prog_now(),
-				       .seen = prog_now(),
-				       .isn_local = 5000,
-				       .isn_remote = 900,
-				       .flags = FLOW_ISN_LOCAL,
-				       .service = SERVICE};
+		struct flow f;
 
 		prog_reset(MODE_ALWAYS);
+		prog_make_flow(&f, FLOW_HALF_OPEN + n / 512);
 		prog_put_flow(&s, &f);
 		run_spec(&result, &frame, &s);
 		if (flags_verdict(n, true) == V_TCP_FLAGS)

@@ -3,6 +3,9 @@
  * The kernel's cookies: made in XDP, recognised in XDP, handed on by TC; and what the
  * kernel will read from the echoed timestamp (net/ipv4/syncookies.c: TS_OPT_*).
  */
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -46,8 +49,8 @@ static void test_round_trip(void **state)
 		run_spec(&result, &frame, &ack);
 		expect(&result, V_COOKIE_VALID, XDP_PASS);
 		assert_true(prog_flow(&f, &syn));
-		assert_int_equal(f.state, FLOW_PROVEN);
-		assert_int_equal(f.isn_local, a.seq);
+		assert_int_equal(flow_phase(f.word), FLOW_PROVEN);
+		assert_int_equal(f.side[LOCAL].isn, a.seq);
 	}
 }
 
@@ -137,10 +140,63 @@ static void test_finished(void **state)
 	}
 }
 
+/* A listener that has no room for more than one connection that nobody accepted, and that. */
+static void fill_queue(int listener, bool ipv6, int *client)
+{
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = host_to_be16(PORT)};
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = host_to_be16(PORT)};
+
+	assert_int_equal(listen(listener, 0), 0);
+	six.sin6_addr = in6addr_loopback;
+	four.sin_addr.s_addr = host_to_be32(INADDR_LOOPBACK);
+	*client = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(ipv6 ? connect(*client, (void *)&six, sizeof(six))
+			      : connect(*client, (void *)&four, sizeof(four)),
+			 0);
+}
+
+/* A listener without room drops what it is handed: said, held against it, and tried again. */
+static void test_queue_full(void **state)
+{
+	const struct timespec pause = {.tv_nsec = 80000000}; /* longer than HANDED_NS */
+
+	(void)state;
+	for (u32 n = 0; n < 2; n++) {
+		struct spec syn = {.ipv6 = n, .disguised = true, .flags = SYN}, ack;
+		int fd = prog_listen(n), client, accepted;
+		struct answer a;
+		struct flow f;
+
+		prog_reset(MODE_ALWAYS);
+		fill_queue(fd, n, &client);
+		make(&syn, &a, TCP_TSTAMP | TCP_WSCALE, 1400);
+		ack = next_segment(&syn, &a, ACK, 0);
+		run_spec(&result, &frame, &ack);
+		expect(&result, V_COOKIE_VALID, XDP_PASS);
+		prog_tc_ingress(&result, &frame);
+		expect(&result, V_FINISH_QUEUE_FULL, TC_GO_ON);
+		assert_true(prog_flow(&f, &syn));
+		assert_int_equal(flow_phase(f.word), FLOW_PROVEN);
+		assert_int_equal(flow_state(f.word, REMOTE), ST_ESTABLISHED);
+		assert_int_equal(flow_state(f.word, LOCAL), ST_SYN_RECEIVED);
+		accepted = accept(fd, NULL, NULL);
+		nanosleep(&pause, NULL);
+		prog_tc_ingress(&result, &frame);
+		expect(&result, V_FINISHED, TC_GO_ON);
+		assert_true(prog_flow(&f, &syn));
+		assert_int_equal(flow_phase(f.word), FLOW_PROVEN); /* until the host speaks */
+		assert_int_equal(flow_state(f.word, LOCAL), ST_ESTABLISHED);
+		close(accepted);
+		close(client);
+		close(fd);
+	}
+}
+
 static int open_programs(void **state)
 {
 	(void)state;
 	prog_open(KERNEL_COOKIES, 1024);
+	prog_addresses();
 	assert_true(prog_has_tc());
 	return 0;
 }
@@ -157,7 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_keepalive),
 		cmocka_unit_test(test_altered),    cmocka_unit_test(test_forged),
-		cmocka_unit_test(test_finished),
+		cmocka_unit_test(test_finished),   cmocka_unit_test(test_queue_full),
 	};
 
 	return cmocka_run_group_tests_name("kernel cookies", tests, open_programs, close_programs);

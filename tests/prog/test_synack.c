@@ -14,21 +14,21 @@ static void check_flow(const struct spec *syn, const struct answer *a, u16 mss, 
 	struct flow f;
 
 	assert_true(prog_flow(&f, syn));
-	assert_int_equal(f.state, FLOW_PROVEN);
+	assert_int_equal(flow_phase(f.word), FLOW_PROVEN);
 	assert_int_equal(f.admission, ADMIT_COOKIE);
 	assert_int_equal(f.service, SERVICE);
-	assert_int_equal(f.isn_local, a->seq);
+	assert_int_equal(f.side[LOCAL].isn, a->seq);
+	assert_int_equal(f.side[REMOTE].isn, syn->seq);
 	assert_int_equal(f.handed, 0);
 	assert_int_equal(f.flags & TCP_FEATURES, a->features);
-	assert_true(f.flags & FLOW_ISN_LOCAL);
-	assert_true(f.mss <= mss || f.mss == (syn->ipv6 ? 1220 : 536));
-	assert_true(f.mss >= (syn->ipv6 ? 1220 : 536));
+	assert_true(f.mss[REMOTE] <= mss || f.mss[REMOTE] == (syn->ipv6 ? 1220 : 536));
+	assert_true(f.mss[REMOTE] >= (syn->ipv6 ? 1220 : 536));
 	if (a->features & TCP_WSCALE) {
-		assert_true(f.snd_wscale <= wscale);
-		assert_int_equal(f.rcv_wscale, RCV_WSCALE);
+		assert_true(f.side[REMOTE].wscale <= wscale);
+		assert_int_equal(f.side[LOCAL].wscale, RCV_WSCALE);
 	}
 	if (a->features & TCP_TSTAMP && a->features & TCP_WSCALE)
-		assert_int_equal(f.snd_wscale, wscale);
+		assert_int_equal(f.side[REMOTE].wscale, wscale);
 }
 
 /* SYN, SYN-ACK, ACK for one client. */

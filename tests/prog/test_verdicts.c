@@ -69,55 +69,88 @@ static void with_socket(struct spec *s)
 	assert_int_equal(connect(fd, (void *)&client, sizeof(client)), 0);
 }
 
-static void put_flow(const struct spec *s, u8 state, u8 flags)
+static void put_flow(const struct spec *s, u8 phase)
 {
-	const struct flow f = {.state = state,
-			       .flags = flags,
-			       .since = prog_now(),
-			       .seen = prog_now(),
-			       .service = SERVICE,
-			       .isn_local = 5000,
-			       .isn_remote = 900};
+	struct flow f;
 
+	prog_make_flow(&f, phase);
 	prog_put_flow(s, &f);
 }
 
 static void with_half_open(struct spec *s)
 {
-	put_flow(s, FLOW_HALF_OPEN, FLOW_ISN_LOCAL);
+	put_flow(s, FLOW_HALF_OPEN);
 }
 
+/* The SYN-ACK left another way. */
 static void with_half_open_unheard(struct spec *s)
 {
-	put_flow(s, FLOW_HALF_OPEN, 0);
+	struct flow f;
+
+	prog_make_flow(&f, FLOW_HALF_OPEN);
+	memset(&f.side[LOCAL], 0, sizeof(f.side[LOCAL]));
+	f.word = flow_word(ST_SYN_SENT, ST_LISTEN, FLOW_HALF_OPEN, 1);
+	prog_put_flow(s, &f);
 }
 
 static void with_half_open_and_socket(struct spec *s)
 {
-	put_flow(s, FLOW_HALF_OPEN, 0);
+	with_half_open_unheard(s);
 	with_socket(s);
 }
 
 static void with_open(struct spec *s)
 {
-	put_flow(s, FLOW_OPEN, FLOW_ISN_LOCAL);
+	put_flow(s, FLOW_OPEN);
+}
+
+/* One that the host itself opened. */
+static void with_hosts(struct spec *s)
+{
+	struct flow f;
+
+	prog_make_flow(&f, FLOW_OPEN);
+	f.flags |= FLOW_OPENED_LOCAL;
+	f.admission = ADMIT_HOST;
+	f.service = 0;
+	prog_put_flow(s, &f);
 }
 
 static void with_closed(struct spec *s)
 {
-	put_flow(s, FLOW_CLOSED, FLOW_ISN_LOCAL);
+	put_flow(s, FLOW_CLOSED);
+}
+
+/* The host is in TIME-WAIT. */
+static void with_time_wait(struct spec *s)
+{
+	struct flow f;
+
+	prog_make_flow(&f, FLOW_CLOSED);
+	f.side[LOCAL].flags &= ~SIDE_PASSIVE;
+	f.side[REMOTE].flags |= SIDE_PASSIVE;
+	f.word = flow_word(ST_CLOSED, ST_TIME_WAIT, FLOW_CLOSED, 7);
+	prog_put_flow(s, &f);
 }
 
 static void with_proven(struct spec *s)
 {
-	put_flow(s, FLOW_PROVEN, FLOW_ISN_LOCAL);
+	put_flow(s, FLOW_PROVEN);
+}
+
+static void with_proven_and_socket(struct spec *s)
+{
+	with_proven(s);
+	with_socket(s);
 }
 
 /* Its half-open entry is older than any handshake takes: it is as if it were not there. */
 static void with_expired(struct spec *s)
 {
-	const struct flow f = {.state = FLOW_HALF_OPEN, .service = SERVICE};
+	struct flow f;
 
+	prog_make_flow(&f, FLOW_HALF_OPEN);
+	f.opened = 1;
 	prog_put_flow(s, &f);
 }
 
@@ -286,12 +319,12 @@ static void ip_checksum_wrong(struct frame *f)
 	f->bytes[f->l3 + 11] ^= 1;
 }
 
-static void flow_is(const struct spec *s, u8 state, u8 admission)
+static void flow_is(const struct spec *s, u8 phase, u8 admission)
 {
 	struct flow f;
 
 	assert_true(prog_flow(&f, s));
-	assert_int_equal(f.state, state);
+	assert_int_equal(flow_phase(f.word), phase);
 	assert_int_equal(f.admission, admission);
 	assert_int_equal(f.service, SERVICE);
 }
@@ -318,28 +351,69 @@ static void is_proven(const struct spec *s, const struct frame *f, const struct 
 	flow_is(s, FLOW_PROVEN, ADMIT_COOKIE);
 }
 
+static void is_open_by_cookie(const struct spec *s, const struct frame *f, const struct run *r)
+{
+	(void)f, (void)r;
+	flow_is(s, FLOW_OPEN, ADMIT_COOKIE);
+}
+
 static void is_proven_with_fin(const struct spec *s, const struct frame *f, const struct run *r)
 {
 	struct flow flow;
 
 	is_proven(s, f, r);
 	assert_true(prog_flow(&flow, s));
-	assert_true(flow.flags & FLOW_FIN_REMOTE);
+	assert_true(flow.side[REMOTE].flags & SIDE_FIN);
 }
 
 static void stays_half_open(const struct spec *s, const struct frame *f, const struct run *r)
 {
 	(void)f, (void)r;
-	flow_is(s, FLOW_HALF_OPEN, 0);
+	flow_is(s, FLOW_HALF_OPEN, ADMIT_CALM);
 }
 
 static void is_open(const struct spec *s, const struct frame *f, const struct run *r)
+{
+	(void)f, (void)r;
+	assert_int_equal(prog_phase(s), FLOW_OPEN);
+}
+
+/* Not believed. */
+static void is_open_and_odd(const struct spec *s, const struct frame *f, const struct run *r)
+{
+	struct flow flow;
+	u64 odd = 0;
+
+	is_open(s, f, r);
+	assert_true(prog_flow(&flow, s));
+	assert_int_equal(flow.side[REMOTE].segments, 1);
+	for (int i = 0; i < ODD_COUNT; i++)
+		odd += prog_odd(i);
+	assert_int_equal(odd, 1);
+}
+
+/* A record stays for a while, so that what comes late is no stranger's. */
+static void is_reset(const struct spec *s, const struct frame *f, const struct run *r)
 {
 	struct flow flow;
 
 	(void)f, (void)r;
 	assert_true(prog_flow(&flow, s));
-	assert_int_equal(flow.state, FLOW_OPEN);
+	assert_int_equal(flow_state(flow.word, REMOTE), ST_CLOSED);
+	assert_int_equal(flow_state(flow.word, LOCAL), ST_CLOSED);
+	assert_int_equal(flow_phase(flow.word), FLOW_CLOSED);
+	assert_int_equal(flow.end, END_RST_CLIENT);
+}
+
+static void is_in_time_wait(const struct spec *s, const struct frame *f, const struct run *r)
+{
+	struct flow flow;
+
+	(void)f, (void)r;
+	assert_true(prog_flow(&flow, s));
+	assert_int_equal(flow_state(flow.word, REMOTE), ST_CLOSED);
+	assert_int_equal(flow_state(flow.word, LOCAL), ST_TIME_WAIT);
+	assert_int_equal(flow.end, END_NONE);
 }
 
 static void is_gone(const struct spec *s, const struct frame *f, const struct run *r)
@@ -362,8 +436,8 @@ static void is_closing(const struct spec *s, const struct frame *f, const struct
 
 	(void)f, (void)r;
 	assert_true(prog_flow(&flow, s));
-	assert_int_equal(flow.state, FLOW_CLOSING);
-	assert_true(flow.flags & FLOW_FIN_REMOTE);
+	assert_int_equal(flow_phase(flow.word), FLOW_CLOSING);
+	assert_int_equal(flow_state(flow.word, REMOTE), ST_FIN_WAIT_1);
 }
 
 static void is_empty(const struct spec *s, const struct frame *f, const struct run *r)
@@ -412,35 +486,58 @@ static const struct row rows[] = {
 	{"SYN to an IPv6 address that ends like the service's IPv4 address", V_NOT_SERVICE, PASS, V6,
 	 MODE_ALWAYS, {.flags = SYN}, .bend = embedded_ipv4, .after = is_empty},
 
-	{"data", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = ACK, .payload = 500}, with_open},
-	{"FIN", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = FIN | ACK}, with_open,
-	 .after = is_closing},
-	{"RST", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = RST}, with_open, .after = is_gone},
-	{"SYN-ACK", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = SYN | ACK}, with_open},
+	{"data", V_KNOWN, PASS, BOTH, MODE_ALWAYS,
+	 {.flags = ACK, .seq = 901, .ack = 5001, .payload = 500}, with_open, .after = is_open},
+	{"FIN", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = FIN | ACK, .seq = 901, .ack = 5001},
+	 with_open, .after = is_closing},
+	{"RST", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = RST, .seq = 901}, with_open,
+	 .after = is_reset},
+	{"blind RST", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = RST, .seq = 902}, with_open,
+	 .after = is_open_and_odd},
+	{"blind data", V_KNOWN, PASS, BOTH, MODE_ALWAYS,
+	 {.flags = ACK, .seq = 300000, .ack = 5001, .payload = 9}, with_open,
+	 .after = is_open_and_odd},
+	{"blind ACK", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = ACK, .seq = 901, .ack = 9000},
+	 with_open, .after = is_open_and_odd},
+	{"SYN-ACK", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = SYN | ACK}, with_open,
+	 .after = is_open_and_odd},
 	{"ACK in TIME-WAIT", V_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = ACK}, with_closed},
+	{"data to a connection of the host's", V_KNOWN, PASS, BOTH, MODE_ALWAYS,
+	 {.flags = ACK, .dport = 41000, .seq = 901, .ack = 5001, .payload = 9}, with_hosts,
+	 .after = is_open},
+	{"SYN to a connection of the host's", V_KNOWN, PASS, BOTH, MODE_ALWAYS,
+	 {.flags = SYN, .dport = 41000, .seq = 5}, with_hosts, .after = is_open_and_odd},
+	{"odd flags to a connection of the host's", V_NOT_SERVICE, PASS, BOTH, MODE_ALWAYS,
+	 {.flags = SYN | RST, .dport = 41000}, with_hosts, .after = is_open},
 	{"SYN repeated", V_SYN_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = SYN}, with_half_open},
 	{"SYN of an open connection", V_SYN_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = SYN},
 	 with_open, .after = is_open},
 	{"SYN in TIME-WAIT", V_SYN_KNOWN, PASS, BOTH, MODE_ALWAYS, {.flags = SYN}, with_closed,
 	 .after = is_reopened},
+	{"SYN in the host's TIME-WAIT: its answer will show", V_SYN_KNOWN, PASS, BOTH, MODE_ALWAYS,
+	 {.flags = SYN}, with_time_wait, .after = is_in_time_wait},
 	{"SYN of a socket that a full table lacks", V_SYN_KNOWN, PASS, BOTH, MODE_ALWAYS,
 	 {.flags = SYN}, with_table_full_and_socket},
 	{"SYN of an expired entry", V_SYN_COOKIE, XDP_TX, BOTH, MODE_ALWAYS, {LINUX_SYN},
 	 with_expired, .after = is_gone},
-	{"wrong ACK", V_HALF_OPEN, PASS, BOTH, MODE_ALWAYS, {.flags = ACK, .ack = 7},
-	 with_half_open},
+	{"wrong ACK", V_HALF_OPEN, PASS, BOTH, MODE_ALWAYS, {.flags = ACK, .ack = 7, .seq = 901},
+	 with_half_open, .after = stays_half_open},
+	{"right ACK, wrong number", V_HALF_OPEN, PASS, BOTH, MODE_ALWAYS,
+	 {.flags = ACK, .ack = 5001, .seq = 99999, .payload = 1}, with_half_open,
+	 .after = stays_half_open},
 	{"ACK, and the stack knows nothing", V_HALF_OPEN, PASS, BOTH, MODE_ALWAYS,
-	 {.flags = ACK, .ack = 5001}, with_half_open_unheard},
+	 {.flags = ACK, .ack = 5001}, with_half_open_unheard, .after = stays_half_open},
 	{"client refuses", V_HALF_OPEN, PASS, BOTH, MODE_ALWAYS, {.flags = RST, .seq = 901},
 	 with_half_open, .after = is_gone},
-	{"blind RST", V_HALF_OPEN, PASS, BOTH, MODE_ALWAYS, {.flags = RST, .seq = 902},
+	{"blind RST", V_HALF_OPEN, PASS, BOTH, MODE_ALWAYS, {.flags = RST, .seq = 900},
 	 with_half_open, .after = stays_half_open},
 	{"handshake", V_HANDSHAKE, PASS, BOTH, MODE_ALWAYS,
 	 {.flags = ACK, .ack = 5001, .seq = 901}, with_half_open, .after = is_open},
 	{"handshake with data", V_HANDSHAKE, PASS, BOTH, MODE_ALWAYS,
-	 {.flags = PSH | ACK, .ack = 5001, .payload = 9}, with_half_open, .after = is_open},
+	 {.flags = PSH | ACK, .ack = 5001, .seq = 901, .payload = 9}, with_half_open,
+	 .after = is_open},
 	{"handshake as the stack tells", V_HANDSHAKE, PASS, BOTH, MODE_ALWAYS,
-	 {.flags = ACK, .ack = 5001}, with_half_open_and_socket, .after = is_open},
+	 {.flags = ACK, .ack = 5001, .seq = 901}, with_half_open_and_socket, .after = is_open},
 	{"adoption", V_ADOPTED, PASS, BOTH, MODE_ALWAYS, {.flags = ACK, .payload = 9},
 	 with_socket, .after = is_adopted},
 	{"adoption by a FIN", V_ADOPTED, PASS, BOTH, MODE_ALWAYS, {.flags = FIN | ACK},
@@ -497,8 +594,11 @@ static const struct row rows[] = {
 	 .after = is_proven},
 	{"data before the stack's answer", V_COOKIE_AGAIN, PASS, BOTH, MODE_ALWAYS,
 	 {.flags = ACK, .ack = 5001, .payload = 1000}, with_proven},
-	{"data after the stack's answer", V_KNOWN, PASS, BOTH, MODE_ALWAYS,
-	 {.flags = ACK, .ack = 5002, .payload = 1000}, with_proven, .after = is_open},
+	{"ACK of an answer that left another way", V_KNOWN, PASS, BOTH, MODE_ALWAYS,
+	 {.flags = ACK, .ack = 5002, .payload = 1000}, with_proven_and_socket,
+	 .after = is_open_by_cookie},
+	{"blind ACK to a proven client", V_KNOWN, PASS, BOTH, MODE_ALWAYS,
+	 {.flags = ACK, .ack = 5002, .payload = 1000}, with_proven, .after = is_proven},
 	{"altered ACK", V_COOKIE_INVALID, DROP, BOTH, MODE_ALWAYS, {.flags = ACK}, wrong_ack,
 	 .after = is_empty},
 	{"forged ACK, no cookies out", V_COOKIE_INVALID, DROP, BOTH, MODE_ALWAYS, {.flags = ACK},
@@ -606,7 +706,7 @@ static void test_row(void **state)
 static bool of_tc(enum synstile_verdict v)
 {
 	return v == V_FINISHED || v == V_FINISH_NO_LISTENER || v == V_FINISH_REFUSED ||
-	       v == V_RST_HELD;
+	       v == V_FINISH_QUEUE_FULL || v == V_RST_HELD;
 }
 
 static void test_every_verdict_was_seen(void **state)

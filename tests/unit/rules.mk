@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Unit tests of the pure headers, on the host. test_odds counts billions of cookies
+# Unit tests of the pure headers, and of what user space makes of events, on the host. test_odds counts billions of cookies
 # and is therefore built without sanitizers.
 
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -13,8 +13,17 @@ $(BUILD)/unit:
 
 $(BUILD)/unit/test_odds: SANITIZE := -O2
 $(BUILD)/unit/test_packet $(BUILD)/unit/test_options: tests/unit/frame.c
+$(BUILD)/unit/test_event_%: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_event_%: UNIT_LIBS := -ljansson -lbpf
+$(BUILD)/unit/test_event_json: $(addprefix user/,event_json.c event_names.c maps.c log.c)
+$(BUILD)/unit/test_event_text: $(addprefix user/,event_text.c event_json.c event_names.c maps.c log.c)
+$(BUILD)/unit/test_event_filter: $(addprefix user/,event_filter.c event_names.c log.c)
+$(BUILD)/unit/test_conns $(BUILD)/unit/test_half_open: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_half_open: UNIT_LIBS := -ljansson
+$(BUILD)/unit/test_half_open: user/half_open.c user/half_open_list.c
+$(BUILD)/unit/test_conns: $(addprefix user/,conns.c event_names.c log.c moment.c)
 $(BUILD)/unit/test_%: tests/unit/test_%.c | $(BUILD)/unit
 	$(call say,CC,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) -lcmocka $(UNIT_LIBS)
 
 .PHONY: test-unit

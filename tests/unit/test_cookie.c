@@ -45,11 +45,11 @@ static u16 rounded(const u16 *table, u16 mss)
 
 static void round_trips(const struct settings *set, bool ipv4, u16 mss)
 {
-	const u16 *table = ipv4 ? cookie_mss4 : cookie_mss6;
+	const u16 *table = ipv4 ? cookie_sizes.mss4 : cookie_sizes.mss6;
 	u16 few[8];
 
 	for (unsigned int i = 0; i < 8; i++) /* without timestamps only four are known */
-		few[i] = table[cookie_few[i / 2]];
+		few[i] = table[cookie_sizes.few[i / 2]];
 	for (unsigned int n = 0; n < 16 * 8; n++) {
 		u8 wscale = n & 15, features = (n >> 4 & 1) * TCP_SACK | (n >> 5 & 1) * TCP_ECN |
 					       (n >> 6 & 1) * TCP_TSTAMP |
@@ -74,7 +74,7 @@ static void test_every_combination_round_trips(void **state)
 
 	(void)state;
 	for (int ipv4 = 0; ipv4 < 2; ipv4++) {
-		const u16 *table = ipv4 ? cookie_mss4 : cookie_mss6;
+		const u16 *table = ipv4 ? cookie_sizes.mss4 : cookie_sizes.mss6;
 
 		for (int i = 0; i < 8; i++)
 			for (int delta = -1; delta <= 1; delta++)

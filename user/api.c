@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+
+#include "api.h"
+#include "log.h"
+
+#define REQUEST_SECONDS 10 /* to read a request, to take an answer */
+#define HEADERS_MAX     16384
+#define BODY_MAX        65536
+#define BACKLOG         64
+#define STREAM_WRITE    (256 << 10) /* bytes in one write */
+#define STREAM_INPUT    4096        /* bytes that may come and nobody reads */
+
+struct api {
+	struct evhttp *http;
+	const struct api_route *routes;
+	void *arg;
+};
+
+void api_reply(struct evhttp_request *req, int code, json_t *body)
+{
+	struct evbuffer *buf = evbuffer_new();
+	char *text = json_dumps(body, JSON_COMPACT | JSON_PRESERVE_ORDER);
+
+	json_decref(body);
+	if (!buf || !text) {
+		evhttp_send_reply(req, HTTP_INTERNAL, NULL, NULL);
+	} else {
+		if (evhttp_request_get_command(req) != EVHTTP_REQ_HEAD)
+			evbuffer_add_printf(buf, "%s\n", text);
+		evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
+				  "application/json");
+		evhttp_send_reply(req, code, NULL, buf);
+	}
+	free(text);
+	if (buf)
+		evbuffer_free(buf);
+}
+
+void api_error(struct evhttp_request *req, int code, const char *error, const char *hint)
+{
+	api_reply(req, code,
+		  json_pack("{s:s, s:s}", "error", error, "hint",
+			    hint ? hint : "GET /v1/ lists what there is"));
+}
+
+static struct bufferevent *channel(struct evhttp_request *req)
+{
+	return evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+}
+
+void api_stream_begin(struct evhttp_request *req,
+		      void (*closed)(struct evhttp_connection *con, void *arg), void *arg)
+{
+	struct bufferevent *bev = channel(req);
+
+	evhttp_send_reply_start(req, HTTP_OK, NULL);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), closed, arg);
+	bufferevent_set_timeouts(bev, NULL, NULL);
+	bufferevent_set_max_single_write(bev, STREAM_WRITE);
+	/* reading tells that the other side is gone */
+	bufferevent_setwatermark(bev, EV_READ, 0, STREAM_INPUT);
+	bufferevent_enable(bev, EV_READ);
+}
+
+size_t api_stream_waiting(struct evhttp_request *req)
+{
+	return evbuffer_get_length(bufferevent_get_output(channel(req)));
+}
+
+static void list_routes(const struct api *a, struct evhttp_request *req)
+{
+	const struct api_route *r;
+	json_t *list = json_array();
+
+	for (r = a->routes; r->path; r++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "path", r->path, "method",
+						      "GET", "summary", r->summary));
+	api_reply(req, HTTP_OK, json_pack("{s:s, s:o}", "version", VERSION, "routes", list));
+}
+
+static void dispatch(const struct api *a, struct evhttp_request *req, const char *path,
+		     const char *query)
+{
+	struct evkeyvalq parsed = {0};
+	const struct api_route *r = a->routes;
+
+	while (r->path && strcmp(r->path, path))
+		r++;
+	if (!r->path && strcmp(path, "/v1/")) {
+		api_error(req, HTTP_NOTFOUND, "there is nothing at this path", NULL);
+		return;
+	}
+	if (evhttp_request_get_command(req) != EVHTTP_REQ_GET) {
+		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "GET");
+		api_error(req, HTTP_BADMETHOD, "this can be read only", "use GET");
+		return;
+	}
+	if (!r->path) {
+		list_routes(a, req);
+		return;
+	}
+	if (query && evhttp_parse_query_str(query, &parsed))
+		api_error(req, HTTP_BADREQUEST, "the query cannot be understood",
+			  "write ?name=value&name=value");
+	else
+		r->get(req, &parsed, a->arg);
+	if (parsed.tqh_first)
+		evhttp_clear_headers(&parsed);
+}
+
+static void on_request(struct evhttp_request *req, void *arg)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+
+	dispatch(arg, req, path ? path : "", uri ? evhttp_uri_get_query(uri) : NULL);
+}
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd, err = format(at.sun_path, sizeof(at.sun_path), "%s", path);
+	mode_t mask;
+
+	if (err)
+		return err;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return fail(errno, "cannot create a unix socket: %s", strerror(errno));
+	unlink(path); /* of an agent that was killed: only one runs at a time */
+	mask = umask(0117);
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || listen(fd, BACKLOG)) {
+		err = fail(errno, "cannot listen at %s: %s", path, strerror(errno));
+		close(fd);
+	}
+	umask(mask);
+	return err ? err : fd;
+}
+
+void api_free(struct api *a)
+{
+	if (a && a->http)
+		evhttp_free(a->http);
+	free(a);
+}
+
+struct api *api_new(struct loop *l, const char *path, const struct api_route *routes, void *arg)
+{
+	struct api *a = calloc(1, sizeof(*a));
+	int fd = listen_at(path);
+
+	if (a && fd >= 0)
+		a->http = evhttp_new(loop_base(l));
+	if (!a || fd < 0 || !a->http || evhttp_accept_socket(a->http, fd)) {
+		if (fd >= 0)
+			close(fd);
+		api_free(a);
+		return NULL;
+	}
+	a->routes = routes;
+	a->arg = arg;
+	/* all of them: we, not libevent, say no, in JSON */
+	evhttp_set_allowed_methods(a->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
+						    EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+						    EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
+						    EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
+	evhttp_set_max_headers_size(a->http, HEADERS_MAX);
+	evhttp_set_max_body_size(a->http, BODY_MAX);
+	evhttp_set_timeout(a->http, REQUEST_SECONDS);
+	evhttp_set_gencb(a->http, on_request, a);
+	return a;
+}
