@@ -486,7 +486,7 @@ __noinline int flow_syn_again(struct xdp_md *ctx, struct flow *f, struct segment
 }
 
 /* The SYN-ACK left another way: has the stack completed this handshake? */
-static __always_inline void flow_ask(struct xdp_md *ctx, struct flow *f, const struct packet *pkt)
+static __always_inline void flow_ask(struct xdp_md *ctx, struct flow *f, struct packet *pkt)
 {
 	const u16 known = SIDE_SYN | SIDE_OPEN;
 
@@ -560,29 +560,33 @@ static __always_inline enum synstile_verdict flow_segment(struct scene *s, struc
 	return flow_follow(s->ctx, f, &s->seg);
 }
 
-/* The stack has a socket for this segment, in this state, but we have no entry. */
-__noinline int flow_adopt(struct xdp_md *ctx, struct segment *seg, u32 state)
+/* Enter what the stack has a socket for, in this state, and the table has not. */
+__noinline int flow_join(struct segment *seg, u32 state)
 {
-	struct tcp_segment t = {};
-	struct flow_key key;
 	struct flow *f;
 
-	if (!seg || state == SK_NEW_SYN_RECV || state == SK_SYN_SENT)
-		return V_HALF_OPEN;
-	if (seg->pkt.flags & TCP_RST)
-		return V_ADOPTED; /* and over */
+	if (!seg)
+		return false;
 	f = flow_new(seg->service, ADMIT_ADOPTED, bpf_ktime_get_ns());
 	if (!f)
-		return V_ADOPTED;
+		return false;
 	f->side[REMOTE].seen = f->opened;
 	tcp_adopt(f, state);
-	if (!flow_insert(&seg->pkt.key, f))
+	return flow_insert(&seg->pkt.key, f);
+}
+
+/* The stack has a socket for this segment, in this state, but we have no entry. */
+static __always_inline enum synstile_verdict flow_adopt(struct scene *s, u32 state)
+{
+	struct flow *f;
+
+	if (state == SK_NEW_SYN_RECV || state == SK_SYN_SENT)
+		return V_HALF_OPEN;
+	if (s->seg.pkt.flags & TCP_RST || !flow_join(&s->seg, state))
 		return V_ADOPTED;
-	key = seg->pkt.key; /* see flow_remove() */
-	f = bpf_map_lookup_elem(&flows, &key);
-	flow_segment_of(&t, &seg->pkt);
+	f = bpf_map_lookup_elem(&flows, &s->seg.pkt.key);
 	if (f)
-		flow_take(f, &seg->pkt.key, &t, REMOTE, ctx->ingress_ifindex);
+		flow_follow(s->ctx, f, &s->seg);
 	return V_ADOPTED;
 }
 

@@ -104,7 +104,7 @@ static __always_inline enum synstile_verdict handle_stray(struct xdp_md *ctx, st
 		return v;
 	state = sock_state(ctx, &s->seg.pkt);
 	if (state)
-		return flow_adopt(ctx, &s->seg, state);
+		return flow_adopt(s, state);
 	/* Without SYNs nothing else notices that an attack is over. */
 	if (s->pressure->state == PRESSURE_ATTACK &&
 	    elapsed(s->seg.now, s->pressure->above) > s->service->hold_ms * NS_PER_MS)

@@ -214,9 +214,6 @@ static inline __attribute__((always_inline)) bool tcp_acks_syn(const struct flow
 static inline __attribute__((always_inline)) bool
 tcp_rst_valid(const struct flow_side *s, const struct flow_side *o, const struct tcp_segment *t)
 {
-	/* Linux' request sockets are less strict: anywhere in the window (tcp_check_req()) */
-	if (!t->trusted && o->flags & SIDE_ACKED && o->flags & SIDE_SYN && !tcp_got_syn(s, o))
-		return !tcp_after(o->acked, t->seq) && !tcp_after(t->seq, o->edge);
 	if (o->flags & SIDE_ACKED)
 		return t->seq == o->acked || (tcp_after(t->seq, o->acked) && s->flags & SIDE_NXT &&
 					      !tcp_after(t->seq, s->nxt));

@@ -67,6 +67,9 @@ def sweep():
     for path in pathlib.Path(tempfile.gettempdir()).glob("synstile-lab-*"):
         if dead(path.name, r"synstile-lab-(\d+)-"):
             shutil.rmtree(path, ignore_errors=True)
+    for path in pathlib.Path("/sys/fs/bpf").glob("st-*-dropper"):
+        if dead(path.name, r"st-(\d+)x\d+-"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 _runs = itertools.count()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Programs for tests, lab and bench. Included by the top Makefile, after its first target.
 
-TOOLS := $(addprefix $(BUILD)/tools/,flood flood.bpf.o xdp_pass.bpf.o xdp_swap.bpf.o empty.bpf.o)
+TOOLS := $(addprefix $(BUILD)/tools/,flood flood.bpf.o many xdp_pass.bpf.o dropper.bpf.o xdp_swap.bpf.o empty.bpf.o)
 
 tools: $(TOOLS)
 
@@ -19,5 +19,9 @@ $(BUILD)/tools/%.skel.h: $(BUILD)/tools/%.bpf.o
 $(BUILD)/tools/flood: tests/tools/flood.c $(BUILD)/tools/flood.skel.h
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -I$(BUILD)/tools -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(shell pkg-config --cflags --libs libbpf)
+
+$(BUILD)/tools/many: tests/tools/many.c | $(BUILD)/tools
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $<
 
 .PHONY: tools

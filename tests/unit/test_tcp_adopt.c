@@ -190,8 +190,8 @@ static const struct after after_adoption[] = {
 		{FAR,  ACK,       1, 10, 0, ESTABLISHED, ESTABLISHED}}},
 	{"half-open: refused by the far side", TCP_NEW_SYN_RECV, {
 		{HOST, SYN | ACK, 0, 1, 0, SYN_RECEIVED, SYN_SENT},
-		{FAR,  RST,       0, 0, 0, SYN_RECEIVED, SYN_SENT, BAD_RST},
-		{FAR,  RST,       2, 0, 0, CLOSED,       CLOSED, RESET}}},
+		{FAR,  RST,       2, 0, 0, SYN_RECEIVED, SYN_SENT, BAD_RST},
+		{FAR,  RST,       1, 0, 0, CLOSED,       CLOSED, RESET}}},
 	{"a state that says nothing", TCP_SYN_SENT, {
 		{HOST, SYN,       0, 0, 0, SYN_SENT,    UNKNOWN},
 		{FAR,  SYN | ACK, 0, 1, 0, SYN_SENT,    SYN_RECEIVED},
