@@ -37,7 +37,7 @@
  *	with timestamps: an attacker may choose TSecr, which fixes the code; then
  *	2 counts are valid of 2^32 ISNs: 2^-31
  * A key change does not add to that: the count says which key signs it
- * (struct cookie_key).
+ * (struct cookie_key; user/keys.h tells how one is replaced).
  */
 #ifndef SYNSTILE_COOKIE_H
 #define SYNSTILE_COOKIE_H

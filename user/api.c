@@ -81,6 +81,12 @@ size_t api_stream_waiting(struct evhttp_request *req)
 	return evbuffer_get_length(bufferevent_get_output(channel(req)));
 }
 
+/* Each path has one; `r` may be the end of the routes: the list of them. */
+static const char *method(const struct api_route *r)
+{
+	return r->post ? "POST" : "GET";
+}
+
 static void list_routes(const struct api *a, struct evhttp_request *req)
 {
 	const struct api_route *r;
@@ -88,7 +94,7 @@ static void list_routes(const struct api *a, struct evhttp_request *req)
 
 	for (r = a->routes; r->path; r++)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "path", r->path, "method",
-						      "GET", "summary", r->summary));
+						      method(r), "summary", r->summary));
 	api_reply(req, HTTP_OK, json_pack("{s:s, s:o}", "version", VERSION, "routes", list));
 }
 
@@ -104,9 +110,11 @@ static void dispatch(const struct api *a, struct evhttp_request *req, const char
 		api_error(req, HTTP_NOTFOUND, "there is nothing at this path", NULL);
 		return;
 	}
-	if (evhttp_request_get_command(req) != EVHTTP_REQ_GET) {
-		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "GET");
-		api_error(req, HTTP_BADMETHOD, "this can be read only", "use GET");
+	if (evhttp_request_get_command(req) != (r->post ? EVHTTP_REQ_POST : EVHTTP_REQ_GET)) {
+		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", method(r));
+		api_error(req, HTTP_BADMETHOD,
+			  r->post ? "this is done, not read" : "this can be read only",
+			  r->post ? "use POST" : "use GET");
 		return;
 	}
 	if (!r->path) {
@@ -117,7 +125,7 @@ static void dispatch(const struct api *a, struct evhttp_request *req, const char
 		api_error(req, HTTP_BADREQUEST, "the query cannot be understood",
 			  "write ?name=value&name=value");
 	else
-		r->get(req, &parsed, a->arg);
+		(r->post ? r->post : r->get)(req, &parsed, a->arg);
 	if (parsed.tqh_first)
 		evhttp_clear_headers(&parsed);
 }

@@ -16,8 +16,10 @@ struct evkeyvalq;
 struct api_route {
 	const char *path;
 	const char *summary;
-	/* Answers a GET: with one of the functions below, at once, or takes the request over. */
+	/* Answer a GET or a POST, one of which is NULL: with one of the functions below, at once,
+	 * or take the request over. */
 	void (*get)(struct evhttp_request *req, const struct evkeyvalq *query, void *arg);
+	void (*post)(struct evhttp_request *req, const struct evkeyvalq *query, void *arg);
 };
 
 struct api;

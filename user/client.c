@@ -169,11 +169,13 @@ static void end(struct request *r)
 	free(r->text);
 }
 
-int client_get(const struct instance *in, const char *path, json_t **answer)
+static int ask(const struct instance *in, const char *path, bool post, json_t **answer)
 {
 	struct request r = {.in = in};
 	int err = begin(&r, path);
 
+	if (!err && post)
+		curl_easy_setopt(r.easy, CURLOPT_POSTFIELDS, ""); /* nothing more to say */
 	if (!err)
 		err = outcome(&r, curl_easy_perform(r.easy));
 	if (!err) {
@@ -183,6 +185,16 @@ int client_get(const struct instance *in, const char *path, json_t **answer)
 	}
 	end(&r);
 	return err;
+}
+
+int client_get(const struct instance *in, const char *path, json_t **answer)
+{
+	return ask(in, path, false, answer);
+}
+
+int client_post(const struct instance *in, const char *path, json_t **answer)
+{
+	return ask(in, path, true, answer);
 }
 
 /* Runs the transfer, and looks at other things meanwhile. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Asking the agent: GET over HTTP, on its unix socket (see api.h). */
+/* Asking the agent: over HTTP, on its unix socket (see api.h). */
 #ifndef SYNSTILE_USER_CLIENT_H
 #define SYNSTILE_USER_CLIENT_H
 
@@ -12,6 +12,8 @@
 /* 0 with a JSON document for the caller; -ECONNREFUSED, with a reason: no agent is there;
  * -errno with the agent's own words. `path` with the query. */
 int client_get(const struct instance *in, const char *path, json_t **answer);
+/* The same; asks for something to be done. */
+int client_post(const struct instance *in, const char *path, json_t **answer);
 
 /* How to read a stream of lines. */
 struct client_stream {

@@ -17,6 +17,8 @@ int cmd_detach(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_conns(int argc, char **argv);
 int cmd_events(int argc, char **argv);
+int cmd_keys(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_agent(int argc, char **argv);
 
 /* Options that every command takes, for getopt_long(): -n NAME, -v, -h. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The agent keeps the maps true to the host: listeners and addresses four times
- * a second; sysctls, MTUs and expired flows once. It passes the datapath's events on and answers
- * questions (see the routes). The defence itself does not need it: when it is
+ * a second; sysctls, MTUs, cookie keys and expired flows once. It passes the datapath's events on
+ * and answers questions (see the routes). The defence itself does not need it: when it is
  * killed, packets are treated as before.
  */
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "datapath.h"
 #include "doubts.h"
 #include "half_open.h"
+#include "keys.h"
 #include "listeners.h"
 #include "log.h"
 #include "loop.h"
@@ -164,17 +165,45 @@ static int refresh_ifaces(struct agent *a)
 	return err;
 }
 
-static int refresh_settings(struct agent *a)
+/* The settings as they should be now. */
+static int renewed_settings(struct agent *a, struct settings *set, bool *changed)
 {
-	struct settings now, was;
+	struct settings was;
 	int err = maps_settings(&a->maps, &was);
 
-	now = was;
+	*set = was;
 	if (!err && a->st.n_ifaces)
-		err = sysctls_settings(&now, a->st.mode, a->st.ifaces[0].name);
-	if (err || !memcmp(&now, &was, sizeof(now)))
-		return err;
-	return maps_set_settings(&a->maps, &now);
+		err = sysctls_settings(set, a->st.mode, a->st.ifaces[0].name);
+	/* the clock as late as possible: see keys.h */
+	if (!err && !a->st.kernel_cookies && keys_due(set, a->st.key_life, monotonic_now()))
+		err = keys_make_next(set, monotonic_now());
+	if (!err && !a->st.kernel_cookies)
+		keys_step(set, monotonic_now());
+	*changed = memcmp(set, &was, sizeof(was));
+	keys_forget(&was);
+	return err;
+}
+
+static int refresh_settings(struct agent *a)
+{
+	struct settings set;
+	bool changed;
+	int err = renewed_settings(a, &set, &changed);
+
+	if (!err && changed) {
+		/* attach writes them too, and it may have read them already */
+		err = instance_trylock(&a->in, "agent");
+		if (!err) {
+			err = renewed_settings(a, &set, &changed);
+			if (!err)
+				err = maps_set_settings(&a->maps, &set);
+			instance_unlock(&a->in, false);
+		} else if (err == -EBUSY) {
+			err = 0; /* the next second comes soon */
+		}
+	}
+	keys_forget(&set);
+	return err;
 }
 
 static int each_second(struct agent *a, bool changed)
@@ -193,6 +222,7 @@ static int each_second(struct agent *a, bool changed)
 		err = load_state(a);
 	if (!err && (reload || changed))
 		err = refresh_ifaces(a);
+	listeners_see_nat(a->listeners);
 	if (!err && !a->done)
 		err = refresh_settings(a);
 	if (!err && !a->done)
@@ -259,12 +289,77 @@ static void get_half_open(struct evhttp_request *req, const struct evkeyvalq *qu
 	api_reply(req, HTTP_OK, half_open_json(a->half_open));
 }
 
+static void reply_keys(struct evhttp_request *req, const struct agent *a,
+		       const struct settings *set)
+{
+	struct moment now = moment_now();
+
+	api_reply(req, HTTP_OK, keys_json(set, a->st.key_life, &now));
+}
+
+static void get_keys(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
+{
+	struct agent *a = arg;
+	struct settings set;
+
+	(void)query;
+	if (a->st.kernel_cookies)
+		api_reply(req, HTTP_OK, keys_json_none());
+	else if (maps_settings(&a->maps, &set))
+		api_error(req, HTTP_INTERNAL, "the keys cannot be read", NULL);
+	else
+		reply_keys(req, a, &set);
+	keys_forget(&set);
+}
+
+/* A key that waits. What follows is done second by second: see keys.h. */
+static int rotate(struct agent *a, struct settings *set)
+{
+	int err = instance_trylock(&a->in, "agent");
+
+	if (err)
+		return err;
+	err = maps_settings(&a->maps, set);
+	if (!err)
+		err = keys_make_next(set, monotonic_now());
+	if (!err)
+		err = maps_set_settings(&a->maps, set);
+	instance_unlock(&a->in, false);
+	return err;
+}
+
+static void post_rotate(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
+{
+	struct agent *a = arg;
+	struct settings set;
+	int err;
+
+	(void)query;
+	if (a->st.kernel_cookies) {
+		api_error(req, 409, "the cookies are the kernel's, and so is their key",
+			  "`synstile attach --cookies own` needs Linux 6.9");
+		return;
+	}
+	err = rotate(a, &set);
+	if (!err)
+		reply_keys(req, a, &set);
+	else if (err == -EBUSY)
+		api_error(req, HTTP_SERVUNAVAIL, "another command is at work", "try again");
+	else
+		api_error(req, HTTP_INTERNAL, fail_reason(err), "try again");
+	fail_clear();
+	keys_forget(&set);
+}
+
 static const struct api_route routes[] = {
 	{"/v1/events", "JSON lines, without end: type=A,B port=N host=ADDRESS backlog=N follow=0|1",
-	 get_events},
+	 get_events, NULL},
 	{"/v1/half-open",
 	 "half-open connections of each service, as synstile and as the kernel count them",
-	 get_half_open},
+	 get_half_open, NULL},
+	{"/v1/keys", "keys of the cookies, newest first: state and age, never the secret", get_keys,
+	 NULL},
+	{"/v1/keys/rotate", "makes a new key; answers as /v1/keys", NULL, post_rotate},
 	{},
 };
 

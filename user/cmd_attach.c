@@ -14,8 +14,11 @@
 #include "adopt.h"
 #include "cmd.h"
 #include "datapath.h"
+#include "doctor_needs.h"
+#include "keys.h"
 #include "listeners.h"
 #include "log.h"
+#include "nat.h"
 #include "netlink.h"
 #include "probe.h"
 #include "sysctls.h"
@@ -33,6 +36,7 @@ struct request {
 	enum service_mode mode;
 	enum cookie_choice cookies;
 	const char *ports;
+	u32 key_life; /* s; 0: not given */
 	struct datapath_options opts;
 	int n;
 	char **names;
@@ -109,6 +113,8 @@ static bool set_option(struct request *r, int c)
 		w = word(optarg, cookies, 3);
 		r->cookies = w;
 		return w >= 0;
+	case 'k':
+		return !keys_parse_life(optarg, &r->key_life);
 	default:
 		return parse_flows(optarg, &r->opts.max_flows);
 	}
@@ -122,16 +128,19 @@ static bool parse(struct request *r, int argc, char **argv, int *status)
 						{"xdp", required_argument, NULL, 'x'},
 						{"tc", required_argument, NULL, 't'},
 						{"cookies", required_argument, NULL, 'c'},
+						{"key-life", required_argument, NULL, 'k'},
 						{"max-flows", required_argument, NULL, 'f'},
 						{}};
-	static const char set[] = "mpxtcf";
-	static const char *const expected[] = {"observe, auto or always", "ports",
-					       "native, skb or auto",     "tcx, clsact or auto",
-					       "own, kernel or auto",     "1024 to 268435456"};
+	static const char set[] = "mpxtckf";
+	static const char *const expected[] = {
+		"observe, auto or always", "ports",
+		"native, skb or auto",     "tcx, clsact or auto",
+		"own, kernel or auto",     "a time from 2m to 24h such as 15m",
+		"1024 to 268435456"};
 	struct ports ports;
 	int c;
 
-	while ((c = getopt_long(argc, argv, COMMON_SHORT "m:p:x:t:c:f:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, COMMON_SHORT "m:p:x:t:c:k:f:", options, NULL)) != -1) {
 		const char *at = strchr(set, c);
 
 		if (!at || c == '?') {
@@ -158,53 +167,6 @@ static bool parse(struct request *r, int argc, char **argv, int *status)
 }
 
 /* ---- checks: nothing is changed before all of them passed ---- */
-
-struct names {
-	const char *list[256];
-	char text[256][IF_NAMESIZE];
-	size_t n;
-};
-
-static int collect_name(const struct link *link, void *arg)
-{
-	struct names *n = arg;
-
-	if (n->n < 256 && !link->loopback) {
-		strcpy(n->text[n->n], link->name);
-		n->list[n->n] = n->text[n->n];
-		n->n++;
-	}
-	return 0;
-}
-
-static int no_such_interface(const struct instance *in, const char *name)
-{
-	struct names names = {0};
-	const char *guess;
-
-	netlink_links(collect_name, &names);
-	guess = nearest(name, names.list, names.n);
-	return fail(ENODEV, "no interface \"%s\"%s%s%s%s%s; `ip %s%s%slink` lists them", name,
-		    in->netns[0] ? " in namespace " : "", in->netns,
-		    guess ? "; did you mean \"" : "", guess ? guess : "", guess ? "\"?" : "",
-		    in->netns[0] ? "-n " : "", in->netns, in->netns[0] ? " " : "");
-}
-
-static int find_vlan(const struct link *link, void *arg)
-{
-	return !strcmp(link->kind, "vlan") && !link->netns_lower && link->lower == *(u32 *)arg;
-}
-
-static void warn_vlan(const struct target *t)
-{
-	u32 ifindex = t->link.ifindex;
-
-	if (probe_strips_vlan(t->name) && netlink_links(find_vlan, &ifindex) == 1)
-		warn("%s carries VLAN interfaces, and its driver may take the tags off before XDP "
-		     "sees them: "
-		     "answers would leave untagged. If so: `ethtool -K %s rxvlan off`",
-		     t->name, t->name);
-}
 
 /* Returns 1 if the interface is attached already and that is all right. */
 static int check_attached(struct work *w, const char *name)
@@ -242,12 +204,9 @@ static int check_interface(struct work *w, const char *name)
 		if (!strcmp(w->targets[i].name, name))
 			return 0; /* named twice */
 	t->name = name;
-	t->link.ifindex = strlen(name) < IF_NAMESIZE ? if_nametoindex(name) : 0;
-	if (!t->link.ifindex || netlink_link(t->link.ifindex, &t->link))
-		return no_such_interface(&w->in, name);
-	if (t->link.loopback)
-		return fail(EINVAL, "%s: a loopback interface carries no traffic from outside",
-			    name);
+	err = needs_interface(&w->in, name, &t->link);
+	if (err)
+		return err;
 	err = check_attached(w, name);
 	if (err == 1)
 		printf("%s: attached already; its agent had ended and is started again\n", name);
@@ -256,26 +215,35 @@ static int check_interface(struct work *w, const char *name)
 	err = datapath_in_the_way(t->link.ifindex, name, w->req->opts.freplace, &t->dispatcher);
 	if (err)
 		return err;
-	warn_vlan(t);
+	if (needs_vlan_tags(name, t->link.ifindex))
+		warn("%s " VLAN_TAGS_WORDS ". If so: `" VLAN_TAGS_MEND "`", name, name);
 	w->n_targets++;
 	return 0;
 }
 
 static int choose_cookies(struct state *st, enum cookie_choice choice, const struct features *f)
 {
-	if (!f->raw_cookies)
-		return fail(EOPNOTSUPP,
-			    "this kernel is too old: bpf_tcp_raw_gen_syncookie_ipv4() is missing, "
-			    "which Linux 6.0 and later have");
+	bool nat = nat_present();
+	int err = needs_cookies(f);
+
+	if (err)
+		return err;
 	if (choice == COOKIES_OWN && !f->assign_reqsk)
 		return fail(EOPNOTSUPP,
 			    "--cookies own: this kernel has no bpf_sk_assign_tcp_reqsk(), which "
 			    "Linux 6.9 and later have; use --cookies kernel");
-	st->kernel_cookies = choice == COOKIES_KERNEL || !f->assign_reqsk;
+	if (choice == COOKIES_OWN && nat && st->mode != MODE_OBSERVE)
+		return fail(
+			EOPNOTSUPP,
+			"--cookies own: netfilter translates addresses here (`nft list ruleset`; "
+			"`iptables -t nat -S`), and with that the kernel resets the clients of own "
+			"cookies; use --cookies kernel");
+	st->kernel_cookies = choice == COOKIES_KERNEL || !f->assign_reqsk || nat;
 	snprintf(st->why, sizeof(st->why), "%s",
 		 choice != COOKIES_CHOOSE ? "asked for"
-		 : f->assign_reqsk        ? "the kernel has bpf_sk_assign_tcp_reqsk()"
-				   : "the kernel has no bpf_sk_assign_tcp_reqsk(), Linux 6.9");
+		 : !f->assign_reqsk       ? "the kernel has no bpf_sk_assign_tcp_reqsk(), Linux 6.9"
+		 : nat ? "netfilter translates addresses here, which own cookies do not survive"
+		       : "the kernel has bpf_sk_assign_tcp_reqsk()");
 	return 0;
 }
 
@@ -292,6 +260,11 @@ static int check_same(const struct request *r, const struct state *st)
 		return fail(EINVAL,
 			    "--cookies %s: this instance uses %s cookies already; detach all first",
 			    kernel ? "kernel" : "own", st->kernel_cookies ? "kernel" : "own");
+	if (r->key_life && r->key_life != st->key_life)
+		return fail(EINVAL,
+			    "--key-life: this instance makes a new key every %u s already; detach "
+			    "all first",
+			    st->key_life);
 	if (r->ports && (!st->ports || strcmp(r->ports, st->ports)))
 		return fail(EINVAL,
 			    "--ports %s: this instance protects %s%s already; detach all first",
@@ -313,19 +286,23 @@ static int settle(struct work *w, bool fresh)
 	int err;
 
 	probe_features(&f);
-	if (!f.btf)
-		return fail(
-			ENOENT,
-			"this kernel has no type information (/sys/kernel/btf/vmlinux is missing); "
-			"use one with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are");
+	err = needs_btf(&f);
+	if (err)
+		return err;
 	if (!fresh) {
 		err = check_same(r, st);
 	} else {
 		st->cookie = w->in.cookie;
 		st->mode = r->mode;
 		st->ports = r->ports ? strdup(r->ports) : NULL;
+		st->key_life = r->key_life ? r->key_life : KEY_LIFE_DEFAULT;
 		err = choose_cookies(st, r->cookies, &f);
 	}
+	if (!err && r->key_life && st->kernel_cookies)
+		err = fail(EINVAL,
+			   "--key-life: with the kernel's cookies (%s) the key is the "
+			   "kernel's too",
+			   st->why);
 	r->opts.kernel_cookies = st->kernel_cookies;
 	r->opts.freplace = probe_freplace();
 	return err;
@@ -373,11 +350,12 @@ static int fill_maps(struct work *w)
 	if (!err)
 		err = maps_settings(&w->maps, &set);
 	if (!err && !set.key.id)
-		err = maps_new_settings(&set);
+		err = keys_new_settings(&set, monotonic_now());
 	if (!err)
 		err = sysctls_settings(&set, w->st.mode, w->st.ifaces[0].name);
 	if (!err)
 		err = maps_set_settings(&w->maps, &set);
+	keys_forget(&set);
 	if (err)
 		return err;
 	w->listeners = listeners_new(&w->maps, &w->st);
@@ -432,6 +410,7 @@ static int finish(struct work *w)
 	set.flags |= SET_READY;
 	if (!err)
 		err = maps_set_settings(&w->maps, &set);
+	keys_forget(&set);
 	for (i = 0; !err && i < w->n_targets; i++)
 		state_find_index(&w->st, w->targets[i].link.ifindex)->complete = true;
 	return err ? err : state_save(&w->st, w->in.state);

@@ -13,7 +13,9 @@
 #include "cmd.h"
 #include "datapath.h"
 #include "event_names.h"
+#include "keys.h"
 #include "log.h"
+#include "nat.h"
 #include "netlink.h"
 #include "running.h"
 
@@ -196,6 +198,11 @@ static json_t *lost_json(const struct maps *m)
 	return j;
 }
 
+static bool held_by_nat(const struct state *st)
+{
+	return !st->kernel_cookies && st->mode != MODE_OBSERVE && nat_present();
+}
+
 static json_t *collect(const struct running *r)
 {
 	const struct instance *in = &r->in;
@@ -208,15 +215,16 @@ static json_t *collect(const struct running *r)
 	for (i = 0; i < st->n_ifaces; i++)
 		json_array_append_new(ifaces, iface_json(in, &st->ifaces[i], total));
 	maps_settings(&r->maps, &set);
+	keys_forget(&set);
 	return json_pack(
-		"{s:s, s:s, s:b, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
+		"{s:s, s:s, s:b, s:s, s:s, s:b, s:s?, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
 		"instance", in->name, "mode", mode_name(st->mode), "ready",
 		!!(set.flags & SET_READY), "cookies", st->kernel_cookies ? "kernel" : "own",
-		"cookies_why", st->why, "ports", st->ports, "agent", agent_json(in), "interfaces",
-		ifaces, "services", services_json(&r->maps), "half_open", running_half_open(r),
-		"flows", flows_json(&r->maps), "max_flows", (json_int_t)st->max_flows, "counters",
-		counters_json(total), "oddities", oddities_json(&r->maps), "lost",
-		lost_json(&r->maps));
+		"cookies_why", st->why, "held_by_nat", held_by_nat(st), "ports", st->ports, "agent",
+		agent_json(in), "interfaces", ifaces, "services", services_json(&r->maps),
+		"half_open", running_half_open(r), "flows", flows_json(&r->maps), "max_flows",
+		(json_int_t)st->max_flows, "counters", counters_json(total), "oddities",
+		oddities_json(&r->maps), "lost", lost_json(&r->maps));
 }
 
 /* ---- text ---- */
@@ -241,6 +249,11 @@ static void print_head(json_t *j)
 	printf("instance  %s, mode %s%s\n", text_of(j, "instance"), text_of(j, "mode"),
 	       json_is_true(json_object_get(j, "ready")) ? "" : " (not ready: watching only)");
 	printf("cookies   %s (%s)\n", text_of(j, "cookies"), text_of(j, "cookies_why"));
+	if (json_is_true(json_object_get(j, "held_by_nat")))
+		puts("          Netfilter translates addresses here, which own cookies do not "
+		     "survive: all ports are only\n"
+		     "          observed. `synstile detach --all` and attach again, which then "
+		     "chooses the kernel's.");
 	if (pid)
 		printf("agent     process %lld\n", pid);
 	else

@@ -289,6 +289,18 @@ int datapath_in_the_way(u32 ifindex, const char *ifname, bool freplace, bool *di
 	return 0;
 }
 
+int datapath_tcx_programs(u32 ifindex, bool ingress, u32 *ids, u32 *n)
+{
+	/* the descriptor's place in the request is the interface's index here */
+	return bpf_prog_query(ifindex, ingress ? TCX_INGRESS : TCX_EGRESS, 0, NULL, ids, n) ? -errno
+											    : 0;
+}
+
+bool datapath_program_name(u32 id, char name[BPF_OBJ_NAME_LEN])
+{
+	return program_name(id, name);
+}
+
 /* ---- loading ---- */
 
 static u32 pinned_flows(const struct instance *in)
@@ -337,6 +349,13 @@ static int share_maps(struct bpf_object *obj, const struct instance *in, const c
 	return 0;
 }
 
+static int other_version(void)
+{
+	return fail(EINVAL,
+		    "maps of another version of synstile are in use; `synstile detach --all`, then "
+		    "attach again");
+}
+
 static int load_failed(int err, const char *what)
 {
 	bool mismatch = strstr(words, "parameter mismatch");
@@ -344,10 +363,7 @@ static int load_failed(int err, const char *what)
 
 	show_words();
 	if (err == -EINVAL && mismatch)
-		return fail(
-			EINVAL,
-			"maps of another version of synstile are in use; `synstile detach --all` "
-			"with that version, then attach again");
+		return other_version();
 	if (!verifier && (err == -ENOMEM || err == -E2BIG))
 		return fail(-err, "cannot load the %s program: %s; try a smaller --max-flows", what,
 			    strerror(-err));
@@ -1021,33 +1037,51 @@ void datapath_recover(const struct instance *in, struct state *st)
 
 /* ---- maps ---- */
 
+/* Do its values have the size that we take them for? (Those of events have none.) */
+static bool has_size(int fd, size_t value_size)
+{
+	struct bpf_map_info info = {0};
+	u32 len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &len) && info.value_size == value_size;
+}
+
 int datapath_maps(const struct instance *in, struct maps *m)
 {
 	const struct {
 		const char *name;
 		int *fd;
-	} all[] = {{"flows", &m->flows},         {"filter", &m->filter},
-		   {"listeners", &m->listeners}, {"ports", &m->ports},
-		   {"services", &m->services},   {"pressure", &m->pressure},
-		   {"settings", &m->settings},   {"shared", &m->shared},
-		   {"census", &m->census},       {"events", &m->events},
-		   {"lost", &m->lost},           {"oddities", &m->oddities},
-		   {"doubts", &m->doubts}};
+		size_t value_size;
+	} all[] = {{"flows", &m->flows, sizeof(struct flow)},
+		   {"filter", &m->filter, sizeof(struct flow_filter)},
+		   {"listeners", &m->listeners, sizeof(struct listen_entry)},
+		   {"ports", &m->ports, sizeof(struct port_entry)},
+		   {"services", &m->services, sizeof(struct service)},
+		   {"pressure", &m->pressure, sizeof(struct pressure)},
+		   {"settings", &m->settings, sizeof(struct settings)},
+		   {"shared", &m->shared, sizeof(struct shared)},
+		   {"census", &m->census, sizeof(struct census)},
+		   {"events", &m->events, 0},
+		   {"lost", &m->lost, sizeof(u64)},
+		   {"oddities", &m->oddities, sizeof(u64)},
+		   {"doubts", &m->doubts, sizeof(struct flow_key)}};
 	size_t i;
+	int err = 0;
 
 	*m = (struct maps)NO_MAPS;
-	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
+	for (i = 0; !err && i < sizeof(all) / sizeof(*all); i++) {
 		*all[i].fd = open_pin(in->pins, all[i].name);
-		if (*all[i].fd < 0) {
-			int err = *all[i].fd;
-
-			maps_close(m);
-			return err == -ENOENT ? err
-					      : fail(-err, "cannot open %s/%s: %s", in->pins,
-						     all[i].name, strerror(-err));
-		}
+		if (*all[i].fd == -ENOENT)
+			err = i ? other_version() : -ENOENT;
+		else if (*all[i].fd < 0)
+			err = fail(-*all[i].fd, "cannot open %s/%s: %s", in->pins, all[i].name,
+				   strerror(-*all[i].fd));
+		else if (!has_size(*all[i].fd, all[i].value_size))
+			err = other_version();
 	}
-	return 0;
+	if (err)
+		maps_close(m);
+	return err;
 }
 
 u32 datapath_max_flows(const struct maps *m)

@@ -46,6 +46,11 @@ void datapath_init(void);
  * `dispatcher`: one of libxdp's, which takes us in. */
 int datapath_in_the_way(u32 ifindex, const char *ifname, bool freplace, bool *dispatcher);
 
+/* Programs at a TCX hook, ours too: at most *n ids. -EINVAL if the kernel has no TCX. */
+int datapath_tcx_programs(u32 ifindex, bool ingress, u32 *ids, u32 *n);
+/* False if there is no such program (any more). */
+bool datapath_program_name(u32 id, char name[16]);
+
 /* Loads the programs and creates and pins the maps that are not there yet. */
 int datapath_load(struct datapath **dp, const struct instance *in, const char *ifname,
 		  const struct datapath_options *opts);

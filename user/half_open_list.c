@@ -10,6 +10,7 @@
 
 #include "expiry.h"
 #include "half_open_list.h"
+#include "keys.h"
 #include "log.h"
 #include "moment.h"
 
@@ -54,6 +55,7 @@ static int read_services(struct half_open_list *l)
 	}
 	if (!err)
 		err = maps_settings(l->maps, &l->settings);
+	keys_forget(&l->settings);
 	return err ? fail(-err, "cannot read the services: %s", strerror(-err)) : 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "listeners.h"
 #include "log.h"
+#include "nat.h"
 #include "netlink.h"
 #include "sysctls.h"
 
@@ -30,7 +31,7 @@ struct pairs {
 struct listeners {
 	const struct maps *maps;
 	enum service_mode mode;
-	bool own_cookies;
+	bool own_cookies, nat;
 	struct ports allowed;
 	u32 syn_timeout_ms;
 	u16 n_services;
@@ -159,7 +160,7 @@ static void want_service(struct listeners *l, u16 index, const struct tcp_socket
 			     "cannot serve; use --cookies kernel, or turn MPTCP off in the server",
 			     ntohs(sk->local_port));
 	}
-	if (s->port && s->mode == MODE_OBSERVE)
+	if ((s->port && s->mode == MODE_OBSERVE) || l->nat)
 		new.mode = MODE_OBSERVE;
 	*s = new;
 }
@@ -380,6 +381,19 @@ struct listeners *listeners_new(const struct maps *m, const struct state *st)
 	if (l->have.n)
 		qsort(l->have.at, l->have.n, sizeof(*l->have.at), compare);
 	return l;
+}
+
+void listeners_see_nat(struct listeners *l)
+{
+	bool nat = l->own_cookies && l->mode != MODE_OBSERVE && nat_present();
+
+	if (nat && !l->nat)
+		warn("all ports are only observed: netfilter translates addresses here now, and "
+		     "with that the kernel resets the clients of own cookies; `synstile detach "
+		     "--all` and attach again, which then chooses the kernel's cookies");
+	else if (!nat && l->nat)
+		warn("netfilter translates no addresses any more: all ports are protected again");
+	l->nat = nat;
 }
 
 void listeners_free(struct listeners *l)

@@ -14,6 +14,9 @@ struct listeners;
 
 /* Takes over what the maps hold already. NULL: out of memory, or a reason. */
 struct listeners *listeners_new(const struct maps *m, const struct state *st);
+/* Looks for NAT, which own cookies do not survive (nat.h): with it, services are only observed from
+ * the next refresh on. */
+void listeners_see_nat(struct listeners *l);
 void listeners_free(struct listeners *l);
 /* Brings the maps up to date. `addresses_changed`: ask the kernel for its addresses again. */
 int listeners_refresh(struct listeners *l, bool addresses_changed);

@@ -31,6 +31,8 @@ static const struct command {
 	 "  -c, --cookies own|kernel|auto   own: keep all TCP options, Linux 6.9; kernel: Linux "
 	 "6.0\n"
 	 "                                  (default: own, then kernel)\n"
+	 "  -k, --key-life 15m              how long a key of own cookies signs, 2m to 24h "
+	 "(default: 15m)\n"
 	 "  -f, --max-flows N               connections that can be followed (default: 262144)\n"},
 	{"detach", cmd_detach, "IFACE... | --all", "stop protecting, and give back every setting",
 	 "  -a, --all                       every interface of this instance\n"},
@@ -54,6 +56,18 @@ static const struct command {
 	 "  -t, --type T[,T]...             only these types (default: all but stats)\n"
 	 "  -p, --port N                    only to or from this port\n"
 	 "  -H, --host ADDRESS              only to or from this address\n"},
+	{"keys", cmd_keys, "list|rotate [-j]", "the keys that sign SYN cookies; a new one",
+	 "  list                            which there are, their state and age (never the "
+	 "secret)\n"
+	 "  rotate                          make a new one; it signs from the next count on (see "
+	 "synstile(8)),\n"
+	 "                                  and no client's handshake fails because of it\n"
+	 "  -j, --json                      for programs\n"},
+	{"doctor", cmd_doctor, "[IFACE...] [-j]",
+	 "what on this host is well or not for synstile, and what mends it",
+	 "  -j, --json                      for programs\n"
+	 "Without IFACE: every interface that is up. Changes nothing. Exit status 1: something "
+	 "fails.\n"},
 	{"agent", cmd_agent, "", NULL, ""},
 	{"help", cmd_help, "[COMMAND]", "this text, or that of a command", ""},
 	{"version", cmd_version, "", "the version", ""},

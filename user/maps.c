@@ -3,13 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "cookie.h"
 #include "log.h"
 #include "maps.h"
 
@@ -59,27 +57,6 @@ int maps_settings(const struct maps *m, struct settings *set)
 int maps_set_settings(const struct maps *m, const struct settings *set)
 {
 	return put(m->settings, 0, set);
-}
-
-int maps_new_settings(struct settings *set)
-{
-	/* the previous key too: the count before the first one after boot is signed with it */
-	struct {
-		u64 key[2], previous[2];
-		u32 ts_offset;
-	} random;
-
-	memset(set, 0, sizeof(*set));
-	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-		return fail(EIO, "no random numbers for the cookie key (getrandom: %s)",
-			    strerror(errno));
-	memcpy(set->key.k, random.key, sizeof(random.key));
-	memcpy(set->previous.k, random.previous, sizeof(random.previous));
-	set->ts_offset = random.ts_offset;
-	set->key.id = 1;
-	explicit_bzero(&random, sizeof(random));
-	cookie_fill_codes(set->cookie_codes);
-	return 0;
 }
 
 int maps_service(const struct maps *m, u32 index, struct service *s)

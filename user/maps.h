@@ -23,10 +23,9 @@ struct maps {
 
 void maps_close(struct maps *m);
 
+/* With the keys: see keys_forget(). */
 int maps_settings(const struct maps *m, struct settings *set);
 int maps_set_settings(const struct maps *m, const struct settings *set);
-/* The first settings of an instance: fresh keys, not READY. */
-int maps_new_settings(struct settings *set);
 
 int maps_service(const struct maps *m, u32 index, struct service *s);
 int maps_set_service(const struct maps *m, u32 index, const struct service *s);

@@ -2,9 +2,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/genetlink.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/inet_diag.h>
+#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
@@ -32,6 +34,7 @@ struct dump {
 		socket_fn socket;
 		address_fn address;
 		link_fn link;
+		filter_fn filter;
 	} fn;
 	void *arg;
 	int result;
@@ -140,6 +143,7 @@ static int on_socket(const struct nlmsghdr *nlh, void *arg)
 		.v6 = m->idiag_family == AF_INET6,
 		.backlog = m->idiag_wqueue,
 		.waiting = m->idiag_rqueue,
+		.inode = m->idiag_inode,
 		.timed = m->idiag_timer == TIMER_RETRANSMIT,
 		.retrans = m->idiag_retrans,
 		.expires_ms = m->idiag_expires,
@@ -359,14 +363,27 @@ int netlink_link(u32 ifindex, struct link *link)
 
 static int on_filter(const struct nlmsghdr *nlh, void *arg)
 {
+	const struct tcmsg *m = mnl_nlmsg_get_payload(nlh);
+	struct filter f = {.ingress = m->tcm_parent == TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
+			   .priority = TC_H_MAJ(m->tcm_info) >> 16,
+			   .handle = m->tcm_handle};
+	const struct nlattr *a, *b;
 	struct dump *d = arg;
 
-	(void)nlh;
-	d->result = 1;
-	return MNL_CB_STOP;
+	mnl_attr_for_each (a, nlh, sizeof(*m)) {
+		if (mnl_attr_get_type(a) == TCA_KIND)
+			strncpy(f.kind, mnl_attr_get_str(a), sizeof(f.kind) - 1);
+		if (mnl_attr_get_type(a) != TCA_OPTIONS || strcmp(f.kind, "bpf"))
+			continue;
+		mnl_attr_for_each_nested (b, a)
+			if (mnl_attr_get_type(b) == TCA_BPF_NAME)
+				strncpy(f.name, mnl_attr_get_str(b), sizeof(f.name) - 1);
+	}
+	d->result = d->fn.filter(&f, d->arg);
+	return d->result ? MNL_CB_STOP : MNL_CB_OK;
 }
 
-int netlink_has_filters(u32 ifindex)
+int netlink_filters(u32 ifindex, filter_fn fn, void *arg)
 {
 	static const u32 parents[] = {TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
 				      TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)};
@@ -377,7 +394,7 @@ int netlink_has_filters(u32 ifindex)
 		char buf[256] = "";
 		struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 		struct tcmsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
-		struct dump d = {0};
+		struct dump d = {.fn.filter = fn, .arg = arg};
 
 		nlh->nlmsg_type = RTM_GETTFILTER;
 		nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -387,6 +404,80 @@ int netlink_has_filters(u32 ifindex)
 		err = dump(NETLINK_ROUTE, nlh, on_filter, &d);
 	}
 	return err;
+}
+
+static int any_filter(const struct filter *f, void *arg)
+{
+	(void)f;
+	(void)arg;
+	return 1;
+}
+
+int netlink_has_filters(u32 ifindex)
+{
+	return netlink_filters(ifindex, any_filter, NULL);
+}
+
+/* ---- XDP features: generic netlink's family "netdev", which Debian 12's headers lack ---- */
+
+#define NETDEV_CMD_DEV_GET        1
+#define NETDEV_A_DEV_IFINDEX      1
+#define NETDEV_A_DEV_XDP_FEATURES 3
+
+/* The attribute of `type`, of 2 or 8 bytes, of a generic answer. */
+struct wanted {
+	u16 type;
+	u64 value;
+};
+
+static int on_generic(const struct nlmsghdr *nlh, void *arg)
+{
+	struct dump *d = arg;
+	struct wanted *w = d->arg;
+	const struct nlattr *a;
+
+	mnl_attr_for_each (a, nlh, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(a) != w->type)
+			continue;
+		w->value = mnl_attr_get_payload_len(a) == 2 ? mnl_attr_get_u16(a)
+							    : mnl_attr_get_u64(a);
+		d->result = 1;
+	}
+	return MNL_CB_OK;
+}
+
+static struct nlmsghdr *generic(char *buf, u16 family, u8 command)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct genlmsghdr *g = mnl_nlmsg_put_extra_header(nlh, sizeof(*g));
+
+	nlh->nlmsg_type = family;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	g->cmd = command;
+	g->version = 1;
+	return nlh;
+}
+
+int netlink_xdp_features(u32 ifindex, u64 *features)
+{
+	struct wanted family = {.type = CTRL_ATTR_FAMILY_ID},
+		      mask = {.type = NETDEV_A_DEV_XDP_FEATURES};
+	struct dump d = {.arg = &family};
+	char buf[256] = "";
+	struct nlmsghdr *nlh = generic(buf, GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
+	int err;
+
+	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, "netdev");
+	err = dump(NETLINK_GENERIC, nlh, on_generic, &d);
+	if (err == 1) {
+		memset(buf, 0, sizeof(buf));
+		nlh = generic(buf, family.value, NETDEV_CMD_DEV_GET);
+		mnl_attr_put_u32(nlh, NETDEV_A_DEV_IFINDEX, ifindex);
+		d.arg = &mask;
+		err = dump(NETLINK_GENERIC, nlh, on_generic, &d);
+	}
+	*features = mask.value;
+	return err == 1 ? 0 : err < 0 ? err : -EOPNOTSUPP;
 }
 
 /* ---- changes ---- */

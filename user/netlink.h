@@ -18,6 +18,7 @@ struct tcp_socket {
 	u32 backlog; /* LISTEN: as given to listen(), capped by somaxconn */
 	u32 waiting; /* LISTEN: connections that accept() has not fetched yet */
 	u32 rcvbuf;  /* LISTEN: bytes */
+	u32 inode;   /* LISTEN: as /proc/PID/fd shows it */
 	/* the timer that repeats what was not answered */
 	bool timed;     /* it runs */
 	u8 retrans;     /* SYN-RECV, SYN-SENT: SYN-ACKs or SYNs repeated so far */
@@ -52,6 +53,22 @@ int netlink_links(link_fn fn, void *arg);
 /* -ENODEV if there is none. */
 int netlink_link(u32 ifindex, struct link *link);
 
+/* What XDP in the driver can do. -errno where the kernel does not tell (before Linux 6.3). */
+#define XDP_NATIVE 1u  /* NETDEV_XDP_ACT_BASIC */
+#define XDP_FRAGS  32u /* NETDEV_XDP_ACT_RX_SG: frames of several buffers */
+int netlink_xdp_features(u32 ifindex, u64 *features);
+
+struct filter {
+	bool ingress;
+	u32 priority;
+	u32 handle;    /* 0: not a filter, but the head of a list of them */
+	char kind[16]; /* "bpf", "flower", ... */
+	char name[64]; /* a BPF program's, or "" */
+};
+
+/* The filters of an interface's clsact or ingress qdisc. */
+typedef int (*filter_fn)(const struct filter *filter, void *arg);
+int netlink_filters(u32 ifindex, filter_fn fn, void *arg);
 /* 1 if the clsact qdisc of this interface holds a filter, 0 if not. */
 int netlink_has_filters(u32 ifindex);
 

@@ -4,6 +4,7 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -145,6 +146,76 @@ void probe_driver(const char *ifname, char driver[32])
 	driver[0] = 0;
 	if (!ethtool(ifname, &info))
 		snprintf(driver, 32, "%.31s", info.driver);
+}
+
+void probe_queues(const char *ifname, struct queues *q)
+{
+	struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
+	struct ethtool_ringparam r = {.cmd = ETHTOOL_GRINGPARAM};
+
+	memset(q, 0, sizeof(*q));
+	if (!ethtool(ifname, &c)) {
+		q->rx = c.combined_count + c.rx_count;
+		q->rx_max = c.max_combined ? c.max_combined : c.max_rx;
+	}
+	if (!ethtool(ifname, &r)) {
+		q->ring = r.rx_pending;
+		q->ring_max = r.rx_max_pending;
+	}
+}
+
+/* The number of an offload among the kernel's names for them, or -1. */
+static int feature_number(const char *ifname, const char *feature, u32 *n)
+{
+	struct {
+		struct ethtool_sset_info head;
+		u32 n;
+	} count = {.head = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
+	struct ethtool_gstrings *names;
+	int found = -1;
+	u32 i;
+
+	if (ethtool(ifname, &count) || !count.head.sset_mask || count.n > 1024)
+		return -1;
+	names = calloc(1, sizeof(*names) + (size_t)count.n * ETH_GSTRING_LEN);
+	if (!names)
+		return -1;
+	names->cmd = ETHTOOL_GSTRINGS;
+	names->string_set = ETH_SS_FEATURES;
+	names->len = count.n;
+	if (ethtool(ifname, names))
+		names->len = 0;
+	for (i = 0; i < names->len && i < count.n; i++)
+		if (!strncmp((char *)names->data + i * ETH_GSTRING_LEN, feature, ETH_GSTRING_LEN))
+			found = i;
+	free(names);
+	*n = count.n;
+	return found;
+}
+
+int probe_offload(const char *ifname, const char *feature, bool *fixed)
+{
+	struct ethtool_gfeatures *f;
+	u32 n, bit, block;
+	int number = feature_number(ifname, feature, &n), on = 0;
+
+	*fixed = false;
+	if (number < 0)
+		return 0;
+	f = calloc(1, sizeof(*f) + (n + 31) / 32 * sizeof(f->features[0]));
+	if (!f)
+		return 0;
+	f->cmd = ETHTOOL_GFEATURES;
+	f->size = (n + 31) / 32;
+	block = number / 32;
+	bit = 1u << number % 32;
+	if (!ethtool(ifname, f) && f->size > block) {
+		on = !!(f->features[block].active & bit);
+		*fixed = !(f->features[block].available & bit) ||
+			 f->features[block].never_changed & bit;
+	}
+	free(f);
+	return on;
 }
 
 bool probe_strips_vlan(const char *ifname)

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "keys.h"
 #include "log.h"
 #include "state.h"
 
@@ -72,10 +73,11 @@ static json_t *pack(const struct state *st)
 		json_array_append_new(
 			sysctls, json_pack("{s:s, s:i, s:i}", "name", st->sysctls[i].name, "was",
 					   st->sysctls[i].was, "set", st->sysctls[i].set));
-	return json_pack("{s:I, s:s, s:b, s:s, s:s*, s:I, s:o, s:o}", "netns_cookie",
+	return json_pack("{s:I, s:s, s:b, s:s, s:s*, s:I, s:I, s:o, s:o}", "netns_cookie",
 			 (json_int_t)st->cookie, "mode", mode_name(st->mode), "kernel_cookies",
 			 st->kernel_cookies, "why", st->why, "ports", st->ports, "max_flows",
-			 (json_int_t)st->max_flows, "interfaces", ifaces, "sysctls", sysctls);
+			 (json_int_t)st->max_flows, "key_life_s", (json_int_t)st->key_life,
+			 "interfaces", ifaces, "sysctls", sysctls);
 }
 
 int state_save(const struct state *st, const char *path)
@@ -140,20 +142,22 @@ static int unpack_sysctl(json_t *j, struct saved_sysctl *s)
 static int unpack(json_t *root, struct state *st)
 {
 	const char *mode, *why, *ports = NULL;
-	json_int_t cookie, max_flows;
+	json_int_t cookie, max_flows, key_life = KEY_LIFE_DEFAULT;
 	json_t *ifaces, *sysctls, *j;
 	int kernel;
 	size_t i;
 
-	if (json_unpack(root, "{s:I, s:s, s:b, s:s, s?:s, s:I, s:o, s:o}", "netns_cookie", &cookie,
-			"mode", &mode, "kernel_cookies", &kernel, "why", &why, "ports", &ports,
-			"max_flows", &max_flows, "interfaces", &ifaces, "sysctls", &sysctls) ||
-	    mode_parse(mode, &st->mode) || json_array_size(ifaces) > MAX_IFACES ||
+	if (json_unpack(root, "{s:I, s:s, s:b, s:s, s?:s, s:I, s?:I, s:o, s:o}", "netns_cookie",
+			&cookie, "mode", &mode, "kernel_cookies", &kernel, "why", &why, "ports",
+			&ports, "max_flows", &max_flows, "key_life_s", &key_life, "interfaces",
+			&ifaces, "sysctls", &sysctls) ||
+	    mode_parse(mode, &st->mode) || key_life < 1 || json_array_size(ifaces) > MAX_IFACES ||
 	    json_array_size(sysctls) > MAX_SYSCTLS)
 		return -EINVAL;
 	st->cookie = cookie;
 	st->kernel_cookies = kernel;
 	st->max_flows = max_flows;
+	st->key_life = key_life;
 	snprintf(st->why, sizeof(st->why), "%s", why);
 	json_array_foreach (ifaces, i, j)
 		if (unpack_iface(j, &st->ifaces[st->n_ifaces++]))

@@ -52,6 +52,7 @@ struct state {
 	char why[160]; /* ... and the reason for that choice */
 	char *ports;   /* the argument of --ports, or NULL: every listening port */
 	u32 max_flows;
+	u32 key_life; /* s; see keys.h */
 	size_t n_ifaces;
 	struct attachment ifaces[MAX_IFACES];
 	size_t n_sysctls;

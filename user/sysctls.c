@@ -113,6 +113,11 @@ int sysctls_plan(struct state *st)
 	return err || stamps != 1 ? err : plan(st, TIMESTAMPS, stamps, 2);
 }
 
+long sysctls_read(const char *name, long otherwise)
+{
+	return read_or(name, otherwise);
+}
+
 int sysctls_apply(const struct state *st)
 {
 	size_t i;

@@ -9,6 +9,8 @@
 
 /* Adds to `st` what must be changed for its cookie back end and mode; changes nothing yet. */
 int sysctls_plan(struct state *st);
+/* The number in /proc/sys/`name`, or `otherwise`. */
+long sysctls_read(const char *name, long otherwise);
 /* Makes the changes recorded in `st`, which must have been saved before. */
 int sysctls_apply(const struct state *st);
 /* Undoes those from number `from` on, except what somebody else has changed since, and drops

@@ -12,7 +12,8 @@
 struct cookie_key {
 	u64 k[2];
 	u32 from;
-	u32 id;
+	u32 id;   /* 0: none that anybody should hear of */
+	u64 made; /* monotonic, ns */
 };
 
 enum settings_flags {
@@ -39,8 +40,9 @@ struct settings {
 	u32 ts_offset;              /* random: cookie timestamps do not tell the uptime */
 	u32 syn_sent_ms;            /* how long the host tries to connect (tcp_syn_retries) */
 	u32 keepalive_intvl_ms;
-	u32 keepalive_probes; /* unanswered, before a peer is dead */
-	u8 cookie_codes[256]; /* see cookie_fill_codes() in bpf/cookie.h */
+	u32 keepalive_probes;   /* unanswered, before a peer is dead */
+	u8 cookie_codes[256];   /* see cookie_fill_codes() in bpf/cookie.h */
+	struct cookie_key next; /* not for the datapath: it waits to become `key` (user/keys.h) */
 };
 
 /* Map `iface`, one entry, one map for each interface; written by user space. */
@@ -57,8 +59,8 @@ struct shared {
 	u64 pad[6];
 };
 
-_Static_assert(sizeof(struct cookie_key) == 24, "part of a map value");
-_Static_assert(sizeof(struct settings) == 8 + 24 + 24 + 16 + 256, "map value");
+_Static_assert(sizeof(struct cookie_key) == 32, "part of a map value");
+_Static_assert(sizeof(struct settings) == 8 + 3 * 32 + 16 + 256, "map value");
 _Static_assert(sizeof(struct iface) == 8, "map value");
 _Static_assert(sizeof(struct shared) == 64, "one cache line");
 

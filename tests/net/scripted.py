@@ -3,7 +3,7 @@
 
 A script is a generator over one Connection: it acts on the sockets of both ends, and yields the
 states that both ends' stacks must come to, the opener's first. Where something else counts too, it
-yields a Step. The one who runs it looks at both ends before it goes on (test_observe_truth.py).
+yields a Step. The one who runs it looks at both ends before it goes on (truth.py).
 
 LISTEN: no socket yet. CLOSED: no socket any more.
 """

@@ -27,7 +27,7 @@ SECONDS = 5
 
 @pytest.fixture
 def lossy(lab):
-    """Losses are of single segments: no packet holds several. (test_whole_bursts has those.)"""
+    """Losses are of single segments: no packet holds several. (test_large_packets has those.)"""
     for ns, dev in ((lab.client, "c0"), (lab.server, "s0")):
         ns.run("ip", "link", "set", dev, "gso_max_segs", 1)
         ns.run("ethtool", "-K", dev, "gro", "off")
@@ -77,20 +77,36 @@ def standing_still(read, seconds=0.5):
     return now
 
 
-def compare(lab, dropper, sender, place, dst):
+def some(dropper, place):
+    """1 % for a while."""
+    dropper.lose(place, share=0.01, size=1)
+    time.sleep(SECONDS)
+    return dropper.lost(place)[0]
+
+
+def runs(dropper, place):
+    """Now and then many in a row, which are then sent again as few large packets."""
+    lost = 0
+    for _ in range(10):
+        time.sleep(SECONDS / 10)  # so that enough is under way, or the repetitions are lost as well
+        dropper.lose(place, left=20, size=1)
+        time.sleep(SECONDS / 10)
+        lost += dropper.lost(place)[0]
+    return lost
+
+
+def compare(lab, dropper, sender, place, dst, lose=some):
     """Losses for a while: (what synstile counted, what the sender's stack counted)."""
     def said():
         return getattr(lab, sender).counters()["TcpRetransSegs"]
 
     with iperf_server(lab), lab.attached():
         before = said()
-        dropper.lose(place, share=0.01, size=1)
         with transfer(lab, dst, *(["-R"] if sender == "server" else [])):
-            time.sleep(SECONDS)
-            lost, of = dropper.lost(place)
+            lost = lose(dropper, place)
             dropper.keep(place)
             told = standing_still(said) - before
-            assert told >= lost * 0.9 > 50, f"lost {lost} of {of}, sent again {told}"
+            assert told >= lost * 0.9 > 50, f"lost {lost}, sent again {told}"
             return counted(lab, sender), told
 
 
@@ -104,13 +120,14 @@ def test_one_percent(lossy, sender, place, dst):
     assert counted_here == pytest.approx(said, rel=0.02)
 
 
+@pytest.mark.parametrize("lose", [some, runs])
 @pytest.mark.parametrize("sender,place", [
     pytest.param("server", BACK, id="server_sends"),
     pytest.param("client", AFTER, id="client_sends")])
-def test_whole_bursts(lab, sender, place):
+def test_large_packets(lab, sender, place, lose):
     """With segmentation offload, as on any host: synstile sees packets of many segments."""
     with Dropper(lab) as dropper:
-        counted_here, said = compare(lab, dropper, sender, place, labs.SERVER4)
+        counted_here, said = compare(lab, dropper, sender, place, labs.SERVER4, lose)
     assert counted_here == pytest.approx(said, rel=0.02)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Very many connections: each has exactly its transitions in the stream, in order; or what is
 missing is counted, exactly, in `lost`."""
+import os
 import re
 import signal
 import subprocess
@@ -155,6 +156,24 @@ def test_each_has_its_transitions(lab, mode, n, begins, jumps):
             events.beat(2, 30)
             check(events, table, n)
         assert lab.status()["oddities"]["unfollowed"] == 0
+
+
+def test_full_ring(lab):
+    """The agent sleeps: the ring holds some 75,000 events, and all others are counted."""
+    n = max(20_000, N // 8)
+    lab.nginx()
+    with lab.attached("--mode", "observe"), Recorded(lab) as events:
+        agent = lab.status()["agent"]["pid"]
+        os.kill(agent, signal.SIGSTOP)
+        try:
+            load(lab, n)
+        finally:
+            os.kill(agent, signal.SIGCONT)
+        events.beat(3, 30)
+        table = records(lab)
+        events.beat(2, 30)
+        check(events, table, n)
+        assert observer.lost(events.all(), "tcp_state", "ring") > n
 
 
 def test_slow_subscriber(lab):

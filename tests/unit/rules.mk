@@ -21,7 +21,13 @@ $(BUILD)/unit/test_event_filter: $(addprefix user/,event_filter.c event_names.c 
 $(BUILD)/unit/test_conns $(BUILD)/unit/test_half_open: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_half_open: UNIT_LIBS := -ljansson
 $(BUILD)/unit/test_half_open: user/half_open.c user/half_open_list.c
+$(BUILD)/unit/test_keys: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_keys: UNIT_LIBS := -ljansson
+$(BUILD)/unit/test_keys: $(addprefix user/,keys.c log.c moment.c)
 $(BUILD)/unit/test_conns: $(addprefix user/,conns.c event_names.c log.c moment.c)
+$(BUILD)/unit/test_firewall: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_firewall: UNIT_LIBS := -ljansson
+$(BUILD)/unit/test_firewall: user/firewall.c user/ports.c user/log.c
 $(BUILD)/unit/test_%: tests/unit/test_%.c | $(BUILD)/unit
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) -lcmocka $(UNIT_LIBS)

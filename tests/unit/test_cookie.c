@@ -315,7 +315,8 @@ static void test_key_change(void **state)
 
 	(void)state;
 	after.previous = before.key;
-	after.key = (struct cookie_key){{0x1234, 0x5678}, cookie_count(t) + 1, 2};
+	after.key =
+		(struct cookie_key){.k = {0x1234, 0x5678}, .from = cookie_count(t) + 1, .id = 2};
 	for (next = t; cookie_count(next) == cookie_count(t);)
 		next += second;
 	for (int n = 0; n < 4; n++) {
