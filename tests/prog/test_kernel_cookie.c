@@ -3,6 +3,7 @@
  * The kernel's cookies: made in XDP, recognised in XDP, handed on by TC; and what the
  * kernel will read from the echoed timestamp (net/ipv4/syncookies.c: TS_OPT_*).
  */
+#include <poll.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -153,6 +154,8 @@ static void fill_queue(int listener, bool ipv6, int *client)
 	assert_int_equal(ipv6 ? connect(*client, (void *)&six, sizeof(six))
 			      : connect(*client, (void *)&four, sizeof(four)),
 			 0);
+	/* connect() returns with the SYN-ACK: the client's ACK may still be on its way */
+	assert_int_equal(poll(&(struct pollfd){.fd = listener, .events = POLLIN}, 1, 10000), 1);
 }
 
 /* A listener without room drops what it is handed: said, held against it, and tried again. */
