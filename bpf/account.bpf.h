@@ -24,12 +24,22 @@ static __always_inline void count_syn(u32 index, const struct service *s, struct
 
 	if (!l)
 		return;
-	l->syns++;
+	l->n[LOAD_SYNS]++;
+	l->fresh++;
 	if (l->tick == now)
 		return;
-	event_pressure(index, pressure_syns(p, s, l->syns, now));
-	l->syns = 0;
+	event_pressure(index, pressure_syns(p, s, l->fresh, now));
+	l->fresh = 0;
+	l->sampled = 0;
 	l->tick = now;
+}
+
+static __always_inline void count_load(u32 index, enum load_kind kind)
+{
+	struct load *l = map_at(&load, index);
+
+	if (l)
+		l->n[kind]++;
 }
 
 #endif

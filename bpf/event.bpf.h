@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "maps.bpf.h"
 #include "packet.h"
+#include "pressure.h"
 #include "synstile/event.h"
 #include "synstile/oddity.h"
 #include "tcp_state.h"
@@ -149,7 +150,7 @@ __noinline int event_keepalive(struct flow *f, struct flow_key *key, u32 side, u
 __noinline int event_attack(u32 service, u32 type)
 {
 	struct pressure *p = map_at(&pressure, service);
-	struct service *s = map_at(&services, service);
+	struct service *s = service_now(service);
 	struct event *e;
 
 	if (!p || !s)
@@ -164,12 +165,10 @@ __noinline int event_attack(u32 service, u32 type)
 	e->attack.rate = p->rate;
 	e->attack.since = type == EVENT_ATTACK_END ? p->lasted_ms * NS_PER_MS : p->since;
 	e->attack.attacks = p->attacks;
-	e->attack.half_open = p->half_open > 0 ? p->half_open : 0;
+	e->attack.half_open = pressure_count(p);
 	e->attack.half_open_bound = s->half_open_attack_above;
 	e->attack.rate_bound = s->rate_attack_above;
-	e->attack.reasons =
-		(e->attack.half_open >= e->attack.half_open_bound ? ATTACK_HALF_OPEN : 0) |
-		(p->rate >= s->rate_attack_above ? ATTACK_RATE : 0);
+	e->attack.reasons = type == EVENT_ATTACK_END ? p->reasons : pressure_reasons(p, s, e->time);
 	event_submit(e);
 	return 0;
 }

@@ -118,7 +118,7 @@ static __always_inline void flow_press(const struct flow *f, u32 old, u32 new, u
 {
 	bool was = flow_phase(old) == FLOW_HALF_OPEN, is = flow_phase(new) == FLOW_HALF_OPEN;
 	struct pressure *p = map_at(&pressure, f->service);
-	struct service *s = map_at(&services, f->service);
+	struct service *s = service_now(f->service);
 
 	if (was == is || f->flags & FLOW_JOINED || !f->service || !p || !s)
 		return;
@@ -388,8 +388,11 @@ __noinline int flow_enter(struct packet *pkt, struct tcp_options *o, u32 service
 static __always_inline u16 flow_service(const struct flow *f, const struct flow_key *key)
 {
 	struct port_entry *p = map_at(&ports, bpf_ntohs(key->local_port));
+	struct settings *set = map_at(&settings, 0);
 
-	return f->service || !p ? f->service : p->quick.service;
+	if (f->service || !p || !set)
+		return f->service;
+	return p->quick.service[policy_slot(set->generation)];
 }
 
 /* A SYN opens another connection with the addresses and ports of one that is over. */
@@ -424,9 +427,14 @@ static __always_inline void flow_agree(struct flow *f, u32 side, const struct tc
 		client->wscale = server->wscale = 0;
 }
 
-/* A client that has just proven a cookie. TC reads here what the stack must know. */
-static __always_inline void flow_of_cookie(struct flow *f, const struct packet *pkt,
-					   const struct settings *set,
+/* The window shift that cookies of this service offer. */
+static __always_inline u8 service_wscale(const struct settings *set, const struct service *s)
+{
+	return s->wscale == SERVICE_NO_WSCALE ? set->rcv_wscale : s->wscale;
+}
+
+/* A client that has just proven a cookie, of a service that offers this window shift. TC reads here what the stack must know. */
+static __always_inline void flow_of_cookie(struct flow *f, const struct packet *pkt, u8 wscale,
 					   const struct cookie_offer *offer)
 {
 	struct flow_side *r = &f->side[REMOTE], *l = &f->side[LOCAL];
@@ -450,7 +458,7 @@ static __always_inline void flow_of_cookie(struct flow *f, const struct packet *
 	l->nxt = pkt->ack;
 	l->acked = pkt->seq;
 	l->edge = pkt->seq + 65535;
-	l->wscale = offer->features & TCP_WSCALE ? set->rcv_wscale : 0;
+	l->wscale = offer->features & TCP_WSCALE ? wscale : 0;
 	l->syns = 1;
 	l->segments = 1;
 }

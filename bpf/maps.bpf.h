@@ -49,7 +49,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SYNSTILE_MAX_SERVICES);
+	__uint(max_entries, POLICY_SLOTS *SYNSTILE_MAX_SERVICES);
 	__type(key, u32);
 	__type(value, struct service);
 } services SEC(".maps");
@@ -117,12 +117,6 @@ struct {
 	__type(value, struct flow);
 } scratch SEC(".maps");
 
-/* SYNs that this CPU has not yet reported to `pressure`. */
-struct load {
-	u64 tick; /* coarse clock, ns */
-	u64 syns;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SYNSTILE_MAX_SERVICES);
@@ -161,6 +155,21 @@ struct {
 static __always_inline void *map_at(void *map, u32 index)
 {
 	return bpf_map_lookup_elem(map, &index);
+}
+
+static __always_inline struct service *service_at(u32 index, u32 slot)
+{
+	return map_at(&services, slot % POLICY_SLOTS * SYNSTILE_MAX_SERVICES +
+				 index % SYNSTILE_MAX_SERVICES);
+}
+
+/* As the policy in force has it. Not for what belongs to a packet, which has one policy from its
+ * beginning to its end (struct segment.slot). */
+static __always_inline struct service *service_now(u32 index)
+{
+	struct settings *set = map_at(&settings, 0);
+
+	return set ? service_at(index, policy_slot(set->generation)) : NULL;
 }
 
 #endif

@@ -12,7 +12,8 @@ struct segment {
 	struct packet pkt;
 	struct tcp_options options; /* once options_read() was called */
 	u64 now;                    /* coarse monotonic clock, ns: one jiffy fine */
-	u32 service;                /* index */
+	u16 service;                /* index */
+	u16 slot;                   /* of the policy: see policy_slot() */
 	u32 window;                 /* see struct listen_entry */
 };
 

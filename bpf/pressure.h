@@ -5,7 +5,7 @@
  * Pure; safe to run on all CPUs at once.
  *
  *	         half_open >= half_open_attack_above, or
- *	         rate >= rate_attack_above
+ *	         rate >= rate_attack_above, or an alarm
  *	 CALM ------------------------------------------> ATTACK
  *	      <------------------------------------------
  *	         both below their lower bounds (calm_below)
@@ -13,6 +13,9 @@
  *
  * SYNs are counted per CPU and reported here once a tick (see account.bpf.h), so
  * that a flood does not make one cache line travel between CPUs for each packet.
+ *
+ * What needs a longer look (do handshakes get completed, how many sources are there) is found
+ * by user space, which sounds an alarm every second as long as it lasts (user/detect.h).
  */
 #ifndef SYNSTILE_PRESSURE_H
 #define SYNSTILE_PRESSURE_H
@@ -20,7 +23,8 @@
 #include "clock.h"
 #include "synstile/service.h"
 
-#define PRESSURE_WINDOW_NS 100000000ULL /* SYN rate is measured over 100 ms */
+#define PRESSURE_WINDOW_NS 100000000ULL  /* SYN rate is measured over 100 ms */
+#define PRESSURE_ALARM_NS  2000000000ULL /* how long an alarm of user space's holds */
 
 /* Close the window if it is over; one CPU wins, the others see its new start. */
 static inline __attribute__((always_inline)) void pressure_roll(struct pressure *p, u64 now)
@@ -51,25 +55,50 @@ static inline __attribute__((always_inline)) u32 pressure_enter(struct pressure 
 
 	if (__sync_val_compare_and_swap(&p->state, old, state) != old)
 		return PRESSURE_SAME;
-	if (state == PRESSURE_ATTACK)
+	if (state == PRESSURE_ATTACK) {
 		__sync_fetch_and_add(&p->attacks, 1);
-	else
+		p->reasons = 0;
+	} else {
 		p->lasted_ms = elapsed(now, p->since) / NS_PER_MS;
+	}
 	p->since = now;
 	return state == PRESSURE_ATTACK ? PRESSURE_BEGAN : PRESSURE_ENDED;
+}
+
+/* two CPUs may count in the other order for a moment */
+static inline __attribute__((always_inline)) u32 pressure_count(const struct pressure *p)
+{
+	return p->half_open > 0 ? p->half_open : 0;
+}
+
+/* enum attack_reason: all bounds that are crossed now. */
+static inline __attribute__((always_inline)) u32
+pressure_reasons(const struct pressure *p, const struct service *s, u64 now)
+{
+	u32 reasons = 0;
+
+	if (pressure_count(p) >= s->half_open_attack_above)
+		reasons |= ATTACK_HALF_OPEN;
+	if (p->rate >= s->rate_attack_above)
+		reasons |= ATTACK_RATE;
+	if (p->alarm && elapsed(now, p->alarm) < PRESSURE_ALARM_NS)
+		reasons |= p->alarms;
+	return reasons;
 }
 
 static inline __attribute__((always_inline)) u32 pressure_update(struct pressure *p,
 								 const struct service *s, u64 now)
 {
-	/* two CPUs may count in the other order for a moment */
-	u32 half_open = p->half_open > 0 ? p->half_open : 0;
+	u32 half_open = pressure_count(p), reasons, change = PRESSURE_SAME;
 
 	pressure_roll(p, now);
-	if (half_open >= s->half_open_attack_above || p->rate >= s->rate_attack_above) {
+	reasons = pressure_reasons(p, s, now);
+	if (reasons) {
 		p->above = now;
-		return p->state == PRESSURE_CALM ? pressure_enter(p, PRESSURE_ATTACK, now)
-						 : PRESSURE_SAME;
+		if (p->state == PRESSURE_CALM)
+			change = pressure_enter(p, PRESSURE_ATTACK, now);
+		p->reasons |= reasons;
+		return change;
 	}
 	if (p->state == PRESSURE_CALM)
 		return PRESSURE_SAME;

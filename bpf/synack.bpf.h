@@ -22,7 +22,8 @@ const volatile u32 cookie_backend = COOKIES_OWN;
 
 /* What the client offers and this host allows (the kernel refuses the rest). */
 static __always_inline void synack_offer(const struct packet *pkt, const struct settings *set,
-					 const struct tcp_options *o, struct cookie_offer *offer)
+					 const struct service *s, const struct tcp_options *o,
+					 struct cookie_offer *offer)
 {
 	const u8 ecn = TCP_ECE | TCP_CWR;
 	u8 features = o->features;
@@ -30,7 +31,7 @@ static __always_inline void synack_offer(const struct packet *pkt, const struct 
 	/* RFC 3168 6.1.1: an ECN-setup SYN has both flags, and is not itself ECT */
 	if ((pkt->flags & ecn) == ecn && !pkt->ect)
 		features |= TCP_ECN;
-	offer->features = features & set->flags & TCP_FEATURES;
+	offer->features = features & set->flags & s->features & TCP_FEATURES;
 	offer->wscale = offer->features & TCP_WSCALE ? o->wscale : COOKIE_NO_WSCALE;
 	offer->mss = o->mss ? o->mss : pkt->ipv4 ? MSS_DEFAULT_IPV4 : MSS_DEFAULT_IPV6;
 }
@@ -54,8 +55,8 @@ __noinline int synack_kernel(struct packet *pkt, struct cookie_offer *offer, u64
 }
 
 static __always_inline void synack_reply(const struct segment *seg, const struct settings *set,
-					 const struct iface *dev, const struct cookie_offer *offer,
-					 struct reply *r)
+					 const struct service *s, const struct iface *dev,
+					 const struct cookie_offer *offer, struct reply *r)
 {
 	const struct packet *pkt = &seg->pkt;
 	u32 n, words;
@@ -63,10 +64,12 @@ static __always_inline void synack_reply(const struct segment *seg, const struct
 		.tsval = offer->tsval,
 		.tsecr = seg->options.tsval,
 		.mss = pkt->ipv4 ? dev->mss4 : dev->mss6,
-		.wscale = set->rcv_wscale,
+		.wscale = service_wscale(set, s),
 		.features = offer->features,
 	};
 
+	if (s->mss && s->mss < out.mss)
+		out.mss = s->mss;
 	words = (pkt->tcp_len - sizeof(struct tcp_header)) / 4;
 	n = synack_options_write(r->options, &out, words);
 	reply_options_pad(r, n, words);
@@ -111,18 +114,22 @@ __noinline int synack_cookie(struct xdp_md *ctx, struct segment *seg)
 	struct iface *dev = map_at(&iface, 0);
 	struct cookie_offer offer = {};
 	struct reply r = {};
+	struct service *s;
 	struct pressure *p;
 
 	if (!seg || !set || !dev)
 		return V_REPLY_FAILED;
+	s = service_at(seg->service, seg->slot);
+	if (!s)
+		return V_REPLY_FAILED;
 	if (seg->pkt.ipv4 && !synack_ipv4_ok(ctx, &seg->pkt))
 		return V_IPV4_MALFORMED;
-	synack_offer(&seg->pkt, set, &seg->options, &offer);
+	synack_offer(&seg->pkt, set, s, &seg->options, &offer);
 	if (cookie_backend == COOKIES_OWN)
 		r.seq = cookie_make(set, &seg->pkt, &offer, seg->now);
 	else if (!synack_kernel(&seg->pkt, &offer, seg->now, &r.seq))
 		return V_REPLY_FAILED;
-	synack_reply(seg, set, dev, &offer, &r);
+	synack_reply(seg, set, s, dev, &offer, &r);
 	if (!reply_write(ctx, &seg->pkt, set, &r))
 		return V_REPLY_FAILED;
 	p = map_at(&pressure, seg->service);
@@ -154,12 +161,16 @@ __noinline int synack_probe(struct xdp_md *ctx, struct segment *seg)
 {
 	struct settings *set = map_at(&settings, 0);
 	struct reply r = {.flags = TCP_ACK};
+	struct service *s;
 
 	if (!seg || !set)
 		return V_REPLY_FAILED;
+	s = service_at(seg->service, seg->slot);
+	if (!s)
+		return V_REPLY_FAILED;
 	r.seq = seg->pkt.ack - 1;
 	r.ack = seg->pkt.seq + 1;
-	r.window = seg->window >> (set->rcv_wscale & 15);
+	r.window = seg->window >> (service_wscale(set, s) & 15);
 	reply_options_pad(&r, 0, OPTION_WORDS_MAX);
 	if (seg->options.features & TCP_TSTAMP) { /* the segment had one, so there is room */
 		r.options[0] =
@@ -184,7 +195,7 @@ static __always_inline void synack_proven(struct scene *s, const struct cookie_o
 	if (!f)
 		return;
 	f->side[REMOTE].seen = s->seg.now;
-	flow_of_cookie(f, &s->seg.pkt, s->set, offer);
+	flow_of_cookie(f, &s->seg.pkt, service_wscale(s->set, s->service), offer);
 	flow_insert(&s->seg.pkt.key, f);
 }
 

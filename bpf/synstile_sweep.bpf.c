@@ -15,6 +15,7 @@
 struct sweep {
 	u64 now;
 	struct settings *set;
+	u32 slot;
 };
 
 static __always_inline void sweep_count(const struct flow *f)
@@ -34,9 +35,10 @@ static __always_inline void sweep_count(const struct flow *f)
 
 static long sweep_flow(void *map, struct flow_key *key, struct flow *f, struct sweep *sw)
 {
-	struct service *s = map_at(&services, f->service);
+	struct service *s = service_at(f->service, sw->slot);
+	struct pressure *p = map_at(&pressure, f->service);
 	struct flow_key mine;
-	u8 end = s && sw->set ? flow_expired(f, s, sw->set, sw->now) : END_NONE;
+	u8 end = s && p && sw->set ? flow_expired(f, s, p, sw->set, sw->now) : END_NONE;
 
 	mine = *key; /* one may not pass the table's own key to a function that could write */
 	if (end == END_NONE) {
@@ -54,14 +56,14 @@ static long sweep_flow(void *map, struct flow_key *key, struct flow *f, struct s
 
 /* Before the walk over the flows: they are counted anew. And an attack that ended in silence ends
  * here: no SYN comes that would notice. */
-static long sweep_service(void *map, u32 *index, struct service *s, struct sweep *sw)
+static long sweep_service(void *map, u32 *index, struct pressure *p, struct sweep *sw)
 {
-	struct pressure *p = map_at(&pressure, *index);
+	struct service *s = service_at(*index, sw->slot);
 	struct census *c = map_at(&census, *index);
 
 	if (c)
 		__builtin_memset(c, 0, sizeof(*c));
-	if (!p || p->state != PRESSURE_ATTACK)
+	if (!s || p->state != PRESSURE_ATTACK)
 		return 0;
 	event_pressure(*index, pressure_update(p, s, sw->now));
 	if (p->state == PRESSURE_ATTACK)
@@ -74,8 +76,28 @@ int synstile_sweep(void *ctx)
 {
 	struct sweep sw = {.now = bpf_ktime_get_ns(), .set = map_at(&settings, 0)};
 
-	bpf_for_each_map_elem(&services, sweep_service, &sw, 0);
+	if (!sw.set)
+		return 0;
+	sw.slot = policy_slot(sw.set->generation);
+	bpf_for_each_map_elem(&pressure, sweep_service, &sw, 0);
 	bpf_for_each_map_elem(&flows, sweep_flow, &sw, 0);
+	return 0;
+}
+
+/* User space has found an attack that the datapath cannot see (user/detect.h). */
+SEC("syscall")
+int synstile_alarm(struct service_alarm *a)
+{
+	u32 index = a->service;
+	struct pressure *p = map_at(&pressure, index);
+	struct service *s = service_now(index);
+	u64 now = bpf_ktime_get_ns();
+
+	if (!p || !s || !s->used)
+		return -1;
+	p->alarms = a->reasons;
+	p->alarm = now;
+	event_pressure(index, pressure_update(p, s, now));
 	return 0;
 }
 

@@ -86,7 +86,7 @@ static __always_inline bool is_service_port(__be16 port)
 {
 	struct port_entry *p = map_at(&ports, bpf_ntohs(port));
 
-	return p && p->any;
+	return p && p->flags & PORT_ANY;
 }
 
 /* This segment's options: a global function for XDP's reasons does not take a
@@ -126,21 +126,41 @@ static __always_inline enum synstile_verdict finish(struct __sk_buff *skb, const
 	return v;
 }
 
+/* The service that this segment is for, NULL if there is none. */
+static __always_inline struct service *unfollowed_service(const struct packet *pkt,
+							  const struct settings *set, u32 ifindex)
+{
+	struct listener_key key = {.addr = pkt->key.local, .port = pkt->key.local_port};
+	struct port_entry *port = map_at(&ports, bpf_ntohs(pkt->key.local_port));
+	u32 slot = policy_slot(set->generation);
+	struct listen_entry *l;
+
+	if (port && port->flags & PORT_BY_INTERFACE)
+		key.ifindex = ifindex;
+	l = bpf_map_lookup_elem(&listeners, &key);
+	return l ? service_at(l->service[slot % POLICY_SLOTS], slot) : NULL;
+}
+
 /*
  * The flow table is full, so XDP could not leave us what the client proved: have it
  * proven again. Global: verified once, like tc_options_walk().
  */
-__noinline int finish_unfollowed(struct packet *pkt, struct tcp_options *o, struct flow *f)
+__noinline int finish_unfollowed(struct packet *pkt, struct tcp_options *o, struct flow *f,
+				 u32 ifindex)
 {
 	struct settings *set = map_at(&settings, 0);
 	struct cookie_offer offer = {};
+	struct service *s;
 
 	if (!pkt || !o || !f || !set)
+		return false;
+	s = unfollowed_service(pkt, set, ifindex);
+	if (!s)
 		return false;
 	if (cookie_backend == COOKIES_OWN &&
 	    !cookie_check(set, pkt, pkt->seq - 1, o, bpf_ktime_get_coarse_ns(), &offer))
 		return false;
-	flow_of_cookie(f, pkt, set, &offer);
+	flow_of_cookie(f, pkt, service_wscale(set, s), &offer);
 	return true;
 }
 
@@ -194,7 +214,7 @@ int synstile_tc_ingress(struct __sk_buff *skb)
 			pkt.tcp_len - sizeof(struct tcp_header));
 	if (!f) {
 		unfollowed = flow_new(0, ADMIT_COOKIE, now);
-		if (!unfollowed || !finish_unfollowed(&pkt, &o, unfollowed))
+		if (!unfollowed || !finish_unfollowed(&pkt, &o, unfollowed, skb->ingress_ifindex))
 			return GO_ON;
 	}
 	v = finish(skb, &pkt, f ? f : unfollowed, &o, set->flags & SET_CT_ENTRY);

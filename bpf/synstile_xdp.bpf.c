@@ -32,13 +32,17 @@ static __always_inline bool classify_service(struct scene *s)
 	if (!s->seg.pkt.ipv4 || k->local.w[3] != s->port->addr4) {
 		struct listener_key key = {.addr = k->local, .port = k->local_port};
 
+		if (s->port->flags & PORT_BY_INTERFACE)
+			key.ifindex = ((struct xdp_md *)s->ctx)->ingress_ifindex;
 		l = bpf_map_lookup_elem(&listeners, &key);
 		if (!l)
 			return false;
 	}
-	s->seg.service = l->service;
+	s->seg.service = l->service[s->seg.slot % POLICY_SLOTS];
+	if (!s->seg.service)
+		return false;
 	s->seg.window = l->window;
-	s->service = map_at(&services, s->seg.service);
+	s->service = service_at(s->seg.service, s->seg.slot);
 	s->pressure = map_at(&pressure, s->seg.service);
 	return s->service && s->pressure;
 }
@@ -47,7 +51,7 @@ static __always_inline bool classify_service(struct scene *s)
 static __always_inline bool classify_flow(struct scene *s, const struct flow *f)
 {
 	s->seg.service = f->service;
-	s->service = map_at(&services, s->seg.service);
+	s->service = service_at(s->seg.service, s->seg.slot);
 	s->pressure = map_at(&pressure, s->seg.service);
 	return s->service && s->pressure;
 }
@@ -74,7 +78,7 @@ static __always_inline enum synstile_verdict handle_syn(struct xdp_md *ctx, stru
 	u8 end;
 
 	if (f && classify_flow(s, f)) {
-		end = flow_expired(f, s->service, s->set, s->seg.now);
+		end = flow_expired(f, s->service, s->pressure, s->set, s->seg.now);
 		if (end == END_NONE) {
 			flow_syn_again(ctx, f, &s->seg);
 			return V_SYN_KNOWN;
@@ -137,7 +141,7 @@ static __always_inline enum synstile_verdict handle_packet(struct xdp_md *ctx, s
 	if (v != V_GO_ON)
 		return v;
 	s->port = map_at(&ports, bpf_ntohs(s->seg.pkt.key.local_port));
-	if (!s->port || !s->port->any)
+	if (!s->port || !(s->port->flags & PORT_ANY))
 		return handle_elsewhere(s);
 	if (tcp_flags_impossible(s->seg.pkt.flags))
 		return V_TCP_FLAGS;
@@ -212,6 +216,7 @@ int synstile_xdp(struct xdp_md *ctx)
 	s.set = map_at(&settings, 0);
 	if (!s.set)
 		return XDP_PASS;
+	s.seg.slot = policy_slot(s.set->generation);
 	return act(ctx, &s, handle_packet(ctx, &s));
 }
 

@@ -75,6 +75,7 @@ static json_t *iface_json(const struct instance *in, const struct attachment *at
 
 struct addresses {
 	json_t *of[SYNSTILE_MAX_SERVICES];
+	u32 slot;
 };
 
 static int on_listener(const struct listener_key *key, const struct listen_entry *value, void *arg)
@@ -82,8 +83,10 @@ static int on_listener(const struct listener_key *key, const struct listen_entry
 	struct addresses *a = arg;
 	char text[INET6_ADDRSTRLEN];
 
-	if (value->service < SYNSTILE_MAX_SERVICES && a->of[value->service])
-		json_array_append_new(a->of[value->service],
+	u16 service = value->service[a->slot];
+
+	if (service < SYNSTILE_MAX_SERVICES && a->of[service])
+		json_array_append_new(a->of[service],
 				      json_string(addr_text(&key->addr, text)));
 	return 0;
 }
@@ -123,10 +126,12 @@ static json_t *services_json(const struct maps *m)
 	json_t *list = json_array();
 	struct pressure p;
 	struct service s;
-	u32 i, port;
+	u32 i, port, generation = 0;
 
+	maps_generation(m, &generation);
+	a.slot = policy_slot(generation);
 	for (i = 1; i < SYNSTILE_MAX_SERVICES; i++) {
-		if (maps_service(m, i, &s) || !s.port)
+		if (maps_service(m, i, &s) || !s.used)
 			break;
 		by_port[ntohs(s.port)] = i;
 		a.of[i] = json_array();

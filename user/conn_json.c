@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "conn_json.h"
 #include "event_names.h"
@@ -19,17 +20,19 @@ void service_names_read(struct service_names *names, const struct maps *m)
 	u32 i;
 
 	*names = (struct service_names){0};
-	for (i = 1; i < SYNSTILE_MAX_SERVICES && !maps_service(m, i, &s) && s.port; i++)
-		names->port[i] = s.port;
+	for (i = 1; i < SYNSTILE_MAX_SERVICES && !maps_service(m, i, &s); i++) {
+		if (!s.used)
+			continue;
+		memcpy(names->of[i].name, s.name, sizeof(s.name));
+		names->of[i].port = s.port;
+	}
 }
 
-const char *service_name(const struct service_names *names, u16 service,
-			 char buf[SERVICE_NAME_SIZE])
+const char *service_name(const struct service_names *names, u16 service)
 {
-	if (service >= SYNSTILE_MAX_SERVICES || !names->port[service])
+	if (service >= SYNSTILE_MAX_SERVICES || !names->of[service].name[0])
 		return NULL;
-	snprintf(buf, SERVICE_NAME_SIZE, "%u", ntohs(names->port[service]));
-	return buf;
+	return names->of[service].name;
 }
 
 void conn_ends(const struct conn *c, struct conn_end *client, struct conn_end *server)
@@ -160,10 +163,9 @@ static json_t *synstile_json(const struct conn *c, const struct service_names *n
 			     const struct moment *m)
 {
 	const struct flow *f = &c->flow;
-	char name[SERVICE_NAME_SIZE];
 	json_t *j = json_object();
 
-	json_object_set_new(j, "service", word(true, service_name(names, f->service, name)));
+	json_object_set_new(j, "service", word(true, service_name(names, f->service)));
 	json_object_set_new(j, "host_is",
 			    json_string(f->flags & FLOW_OPENED_LOCAL ? "client" : "server"));
 	json_object_set_new(j, "admission",
@@ -184,10 +186,9 @@ static json_t *synstile_json(const struct conn *c, const struct service_names *n
 
 static json_t *no_synstile_json(const struct conn *c, const struct service_names *names)
 {
-	char name[SERVICE_NAME_SIZE];
 
 	return json_pack("{s:o, s:s}", "service",
-			 word(true, service_name(names, c->flow.service, name)), "host_is",
+			 word(true, service_name(names, c->flow.service)), "host_is",
 			 c->flow.flags & FLOW_OPENED_LOCAL ? "client" : "server");
 }
 

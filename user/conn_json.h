@@ -8,17 +8,17 @@
 #include "conns.h"
 #include "moment.h"
 
-/* A service is named by its port. */
+/* One that no policy names is named by its port. */
 struct service_names {
-	__be16 port[SYNSTILE_MAX_SERVICES]; /* 0: none; so is index 0, what the host opens */
+	struct {
+		char name[SERVICE_NAME_SIZE]; /* "": none; so is index 0, what the host opens */
+		__be16 port;                  /* 0: several */
+	} of[SYNSTILE_MAX_SERVICES];
 };
 
-#define SERVICE_NAME_SIZE 8
-
 void service_names_read(struct service_names *names, const struct maps *m);
-/* In buf; NULL if it has none. */
-const char *service_name(const struct service_names *names, u16 service,
-			 char buf[SERVICE_NAME_SIZE]);
+/* NULL if it has none. */
+const char *service_name(const struct service_names *names, u16 service);
 
 /* An end of a connection, in the order of who opened it. */
 struct conn_end {

@@ -77,23 +77,23 @@ static const char *rtt_text(u32 us, char buf[QUANTITY_SIZE])
 	return buf;
 }
 
-const char *service_text(const struct view *v, u16 service, char buf[SERVICE_NAME_SIZE])
+const char *service_text(const struct view *v, u16 service)
 {
-	return service_name(&v->names, service, buf) ?: "-";
+	return service_name(&v->names, service) ?: "-";
 }
 
 /* ---- every connection ---- */
 
 static void print_conn(const struct view *v, const struct conn *c, int width)
 {
-	char ends[ENDS_SIZE], age[DURATION_SIZE], service[SERVICE_NAME_SIZE];
+	char ends[ENDS_SIZE], age[DURATION_SIZE];
 	char out[QUANTITY_SIZE], in[QUANTITY_SIZE], rtt[QUANTITY_SIZE];
 	const struct flow_side *client = conn_client(c), *server = conn_server(c);
 	const u8 admission = c->flow.admission;
 
 	ends_text(c, ends);
 	printf("%-*s %-7s %-12s %-12s %8s %-8s %7s %7s %6u %6u %8s\n", width, ends,
-	       service_text(v, c->flow.service, service), state_text(conn_client_state(c)),
+	       service_text(v, c->flow.service), state_text(conn_client_state(c)),
 	       state_text(conn_server_state(c)), age_text(c, &v->now, age),
 	       admission && admission < ADMIT_COUNT ? admit_names[admission] : "?",
 	       bytes_text(client->bytes, out), bytes_text(server->bytes, in), client->rtx,

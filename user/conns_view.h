@@ -36,7 +36,7 @@ int show_half_open(struct view *v);
 int ends_text(const struct conn *c, char buf[ENDS_SIZE]);
 const char *age_text(const struct conn *c, const struct moment *now, char buf[DURATION_SIZE]);
 /* "-" if it has none. */
-const char *service_text(const struct view *v, u16 service, char buf[SERVICE_NAME_SIZE]);
+const char *service_text(const struct view *v, u16 service);
 void print_more(u64 more);
 
 /* One object, with a line for each connection, and after these whatever the caller adds. */

@@ -138,7 +138,8 @@ static int iface_dir(char *buf, size_t size, const struct instance *in, const ch
 	static const char *const taken[] = {"flows",    "filter", "listeners", "ports",  "services",
 					    "pressure", "load",   "settings",  "shared", "sweep",
 					    "census",   "events", "lost",      "limits", "oddities",
-					    "scratch",  "doubts", "forget"};
+					    "scratch",  "doubts", "forget",    "alarm",    "rules",  "prefixes",
+					    "verified", "limit",  "distinct",  "samples"};
 	char encoded[64];
 	bool clash = false;
 	size_t i;

@@ -203,9 +203,9 @@ static void put_side(struct line *l, const struct event *e)
 static void open_synstile(struct line *l, const struct event *e, const struct event_context *c)
 {
 	put(l, ",\"synstile\":{\"schema\":1");
-	if (c->port) {
+	if (c->service && c->service[0]) {
 		put(l, ",\"service\":\"");
-		put_integer(l, c->port);
+		put_bytes(l, c->service, strlen(c->service)); /* no escapes in it */
 		put(l, "\"");
 	}
 	if (e->admission != ADMIT_UNKNOWN)

@@ -18,7 +18,7 @@
 struct event_context {
 	s64 offset;        /* CLOCK_REALTIME - CLOCK_MONOTONIC, ns */
 	const char *iface; /* a JSON string, quotes included; NULL: unknown */
-	u16 port;          /* of the service, host order; 0: none */
+	const char *service; /* its name; NULL or "": none */
 };
 
 /* Writes the line, '\n' and no NUL at its end, and returns its length. */

@@ -84,14 +84,12 @@ static json_t *service_json(const struct event_stats *s, u32 i, const struct ser
 			    const struct census *c)
 {
 	struct pressure p = {0};
-	char name[8];
 
 	maps_pressure(s->maps, i, &p);
 	/* the rate stands still when no SYN comes */
 	if (monotonic_now() > p.window_start + 2 * NS_PER_SEC)
 		p.rate = 0;
-	snprintf(name, sizeof(name), "%u", ntohs(service->port));
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "service", name, "state",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "service", service->name, "state",
 			 p.state == PRESSURE_ATTACK ? "attack" : "calm", "syn_rate",
 			 (json_int_t)p.rate, "half_open", (json_int_t)c->answered + c->unanswered,
 			 "established", (json_int_t)c->established, "other", (json_int_t)c->other);
@@ -106,9 +104,10 @@ static json_t *services_json(const struct event_stats *s, struct census *sum)
 	u32 i;
 
 	for (i = 0; i < SYNSTILE_MAX_SERVICES; i++) {
-		if (maps_service(s->maps, i, &service) || (i && !service.port) ||
-		    maps_census(s->maps, i, &c))
+		if (maps_service(s->maps, i, &service) || maps_census(s->maps, i, &c))
 			break;
+		if (i && !service.used)
+			continue;
 		sum->answered += c.answered;
 		sum->unanswered += c.unanswered;
 		sum->established += c.established;

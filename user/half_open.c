@@ -84,9 +84,11 @@ static int count(struct half_open *h, bool *differ)
 
 	*differ = false;
 	service_names_read(&h->names, h->maps);
-	for (i = 1; !err && i < SYNSTILE_MAX_SERVICES && h->names.port[i]; i++) {
+	for (i = 1; !err && i < SYNSTILE_MAX_SERVICES; i++) {
 		struct standing *s = &h->of[i];
 
+		if (!service_name(&h->names, i))
+			continue;
 		err = maps_census(h->maps, i, &s->ours);
 		s->kernel = kernel[i];
 		*differ |= half_open_of(&s->ours) != s->kernel;
@@ -205,14 +207,16 @@ static void conclude(struct half_open *h, u64 now)
 {
 	u32 i;
 
-	for (i = 1; i < SYNSTILE_MAX_SERVICES && h->names.port[i]; i++) {
+	for (i = 1; i < SYNSTILE_MAX_SERVICES; i++) {
 		struct standing *s = &h->of[i];
 		struct half_open_tally t = s->lasting;
 		bool alarming;
 
+		if (!service_name(&h->names, i))
+			continue;
 		t.kernel = s->kernel; /* all, to compare with the backlog */
-		alarming = half_open_words(&t, h->names.port[i], s->why, sizeof(s->why));
-		say(s, h->names.port[i], alarming, now);
+		alarming = half_open_words(&t, h->names.of[i].port, s->why, sizeof(s->why));
+		say(s, h->names.of[i].port, alarming, now);
 	}
 }
 
@@ -240,15 +244,16 @@ json_t *half_open_json(const struct half_open *h)
 	u64 now = monotonic_now();
 	u32 i;
 
-	for (i = 1; i < SYNSTILE_MAX_SERVICES && h->names.port[i]; i++) {
+	for (i = 1; i < SYNSTILE_MAX_SERVICES; i++) {
 		const struct standing *s = &h->of[i];
-		char name[SERVICE_NAME_SIZE];
 		u64 differs = s->since ? elapsed(now, s->since) / NS_PER_MS : 0;
 
+		if (!service_name(&h->names, i))
+			continue;
 		json_array_append_new(
 			services,
 			json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:s?}", "service",
-				  service_name(&h->names, i, name), "port", ntohs(h->names.port[i]),
+				  service_name(&h->names, i), "port", ntohs(h->names.of[i].port),
 				  "half_open", (json_int_t)half_open_of(&s->ours), "answered",
 				  (json_int_t)s->ours.answered, "kernel", (json_int_t)s->kernel,
 				  "only_synstile", (json_int_t)half_open_only_here(&s->lasting),

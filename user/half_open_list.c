@@ -49,9 +49,10 @@ static int read_services(struct half_open_list *l)
 	for (i = 1; !err && i < SYNSTILE_MAX_SERVICES; i++) {
 		s = &l->services[i];
 		err = maps_service(l->maps, i, s);
-		if (!s->port)
-			break;
-		l->service_of[ntohs(s->port)] = i;
+		if (!err)
+			err = maps_pressure(l->maps, i, &l->pressure[i]);
+		if (s->used)
+			l->service_of[ntohs(s->port)] = i;
 	}
 	if (!err)
 		err = maps_settings(l->maps, &l->settings);
@@ -62,7 +63,8 @@ static int read_services(struct half_open_list *l)
 u64 half_open_left_ms(const struct half_open_list *l, const struct flow *f, u64 now)
 {
 	const struct service *s = &l->services[f->service % SYNSTILE_MAX_SERVICES];
-	u64 limit = flow_syn_ns(f, s, &l->settings), age = elapsed(now, f->opened);
+	const struct pressure *p = &l->pressure[f->service % SYNSTILE_MAX_SERVICES];
+	u64 limit = flow_syn_ns(f, s, p, &l->settings), age = elapsed(now, f->opened);
 
 	return age < limit ? (limit - age) / NS_PER_MS : 0;
 }
@@ -348,8 +350,10 @@ static enum half_open_why why(const struct half_open_list *l, const struct half_
 		return WHY_UNSENT;
 	if (f->opened && flow_phase(f->word) != FLOW_CLOSED)
 		return WHY_COMPLETED;
-	return waits(&e->socket) * 1000 >= l->services[f->service].syn_timeout_ms ? WHY_LATE
-										  : WHY_UNSEEN;
+	return waits(&e->socket) * 1000 >=
+			       syn_timeout_ms(&l->services[f->service], &l->pressure[f->service])
+		       ? WHY_LATE
+		       : WHY_UNSEEN;
 }
 
 int half_open_compare(struct half_open_list *l)

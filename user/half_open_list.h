@@ -56,6 +56,7 @@ struct half_open_list {
 	struct half_open_entries found; /* by key, once compared */
 	u16 service_of[65536];          /* by port, host order; 0: none */
 	struct service services[SYNSTILE_MAX_SERVICES];
+	struct pressure pressure[SYNSTILE_MAX_SERVICES];
 	struct settings settings;
 	/* the walk */
 	struct flow_key position;

@@ -28,8 +28,7 @@ static const char *known_to(const struct half_open_entry *e)
 static json_t *over_time_of(const struct half_open_view *h, u16 service)
 {
 	json_t *list = json_object_get(h->over_time, "services"), *j;
-	char name[SERVICE_NAME_SIZE];
-	const char *wanted = service_name(&h->v->names, service, name), *found;
+	const char *wanted = service_name(&h->v->names, service), *found;
 	size_t i;
 
 	json_array_foreach (list, i, j) {
@@ -47,11 +46,11 @@ static void print_tally(const struct half_open_view *h, u16 service)
 	const struct half_open_tally *t = &h->of[service];
 	long long differs =
 		json_integer_value(json_object_get(over_time_of(h, service), "differs_ms"));
-	char name[SERVICE_NAME_SIZE], words[WORDS_SIZE], lasts[DURATION_SIZE];
+	char words[WORDS_SIZE], lasts[DURATION_SIZE];
 
-	half_open_words(t, h->v->names.port[service], words, sizeof(words));
+	half_open_words(t, h->v->names.of[service].port, words, sizeof(words));
 	printf("%-7s synstile %u, kernel %u%s%s%s%s\n",
-	       service ? service_text(h->v, service, name) : "(host)", t->here, t->kernel,
+	       service ? service_text(h->v, service) : "(host)", t->here, t->kernel,
 	       differs ? ", which has differed for " : "",
 	       differs ? duration_text(differs, lasts) : "", words[0] ? "\n        " : "", words);
 }
@@ -60,7 +59,7 @@ static void print_half_open(const struct half_open_view *h, const struct half_op
 			    int width)
 {
 	char ends[ENDS_SIZE], age[DURATION_SIZE], left[DURATION_SIZE], next[DURATION_SIZE];
-	char service[SERVICE_NAME_SIZE], syns[8] = "?", syn_acks[8] = "?";
+	char syns[8] = "?", syn_acks[8] = "?";
 	const struct conn *c = &e->conn;
 	u64 ms = half_open_left_ms(h->list, &c->flow, h->v->now.monotonic);
 
@@ -71,7 +70,7 @@ static void print_half_open(const struct half_open_view *h, const struct half_op
 		snprintf(syn_acks, sizeof(syn_acks), "%u", conn_server(c)->syns);
 	}
 	printf("%-*s %-7s %8s %4s %7s %7s %8s  %s\n", width, ends,
-	       service_text(h->v, c->flow.service, service), age_text(c, &h->v->now, age), syns,
+	       service_text(h->v, c->flow.service), age_text(c, &h->v->now, age), syns,
 	       syn_acks,
 	       e->kernel && e->socket.timed ? duration_text(e->socket.expires_ms, next) : "-",
 	       e->here ? duration_text(ms, left) : "-", known_to(e));
@@ -128,12 +127,12 @@ static json_t *half_open_entry_json(const struct half_open_view *h, const struct
 static json_t *tally_json(const struct half_open_view *h, u16 service)
 {
 	const struct half_open_tally *t = &h->of[service];
-	__be16 port = h->v->names.port[service];
-	char name[SERVICE_NAME_SIZE], words[WORDS_SIZE];
+	__be16 port = h->v->names.of[service].port;
+	char words[WORDS_SIZE];
 
 	half_open_words(t, port, words, sizeof(words));
 	return json_pack("{s:s?, s:o, s:I, s:I, s:I, s:I, s:s?}", "service",
-			 service_name(&h->v->names, service, name), "port",
+			 service_name(&h->v->names, service), "port",
 			 port ? json_integer(ntohs(port)) : json_null(), "synstile",
 			 (json_int_t)t->here, "kernel", (json_int_t)t->kernel, "only_synstile",
 			 (json_int_t)half_open_only_here(t), "only_kernel",
@@ -145,7 +144,8 @@ static void json_half_open_list(const struct half_open_view *h)
 	json_t *services = json_array();
 	size_t i;
 
-	for (i = 0; i < SYNSTILE_MAX_SERVICES && (!i || h->v->names.port[i]); i++)
+	for (i = 0; i < SYNSTILE_MAX_SERVICES; i++)
+		if (!i || service_name(&h->v->names, i))
 		json_array_append_new(services, tally_json(h, i));
 	json_begin(h->v);
 	for (i = 0; i < h->shown; i++)

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,9 +144,15 @@ static void want_service(struct listeners *l, u16 index, const struct tcp_socket
 			      .rate_attack_above = 5000,
 			      .rate_calm_below = 1000,
 			      .hold_ms = 10000,
-			      .syn_timeout_ms = l->syn_timeout_ms,
+			      .syn_calm_ms = l->syn_timeout_ms,
+			      .syn_attack_ms = l->syn_timeout_ms,
+			      .features = TCP_FEATURES,
+			      .wscale = SERVICE_NO_WSCALE,
+			      .used = true,
+			      .backlog = sk->backlog,
 			      .port = sk->local_port};
 
+	snprintf(new.name, sizeof(new.name), "%u", ntohs(sk->local_port));
 	set_bounds(&new, sk->backlog);
 	if (s->port && s->half_open_attack_above > new.half_open_attack_above) {
 		new.half_open_attack_above = s->half_open_attack_above;
@@ -184,10 +191,10 @@ static int on_listener(const struct tcp_socket *sk, void *arg)
 
 	if (!ports_has(&l->allowed, ntohs(sk->local_port)) || addr_is_loopback(&sk->local))
 		return 0;
-	value.service = service_index(l, sk->local_port);
-	if (!value.service)
+	value.service[0] = value.service[1] = service_index(l, sk->local_port);
+	if (!value.service[0])
 		return 0;
-	want_service(l, value.service, sk);
+	want_service(l, value.service[0], sk);
 	if (!addr_is_any(&sk->local)) {
 		key.addr = sk->local;
 		return add_pair(&l->want, &key, &value);
@@ -242,7 +249,9 @@ static int update_services(struct listeners *l)
 		    !memcmp(&l->services[i], &l->wanted[i], sizeof(l->wanted[i])))
 			continue;
 		l->services[i] = l->wanted[i];
-		err = maps_set_service(l->maps, i, &l->services[i]);
+		err = maps_set_service(l->maps, 0, i, &l->services[i]);
+		if (!err)
+			err = maps_set_service(l->maps, 1, i, &l->services[i]);
 	}
 	return err;
 }
@@ -290,7 +299,7 @@ static int update_ports(struct listeners *l)
 		return -ENOMEM;
 	for (i = 0; i < l->have.n; i++) {
 		const struct pair *p = &l->have.at[i];
-		struct port_entry *port = &wanted[p->value.service];
+		struct port_entry *port = &wanted[p->value.service[0]];
 
 		if (!port->addr4 && addr_is_v4(&p->key.addr)) {
 			port->addr4 = p->key.addr.w[3];
@@ -298,7 +307,7 @@ static int update_ports(struct listeners *l)
 		}
 	}
 	for (i = 1; !err && i <= l->n_services; i++) {
-		wanted[i].any = 1;
+		wanted[i].flags = PORT_ANY;
 		if (!memcmp(&wanted[i], &l->ports[i], sizeof(wanted[i])))
 			continue;
 		err = maps_set_port(l->maps, ntohs(l->services[i].port), &wanted[i]);

@@ -61,12 +61,26 @@ int maps_set_settings(const struct maps *m, const struct settings *set)
 
 int maps_service(const struct maps *m, u32 index, struct service *s)
 {
-	return get(m->services, index, s);
+	u32 generation = 0;
+	int err = maps_generation(m, &generation);
+
+	return err ? err
+		   : get(m->services, policy_slot(generation) * SYNSTILE_MAX_SERVICES + index, s);
 }
 
-int maps_set_service(const struct maps *m, u32 index, const struct service *s)
+int maps_set_service(const struct maps *m, u32 slot, u32 index, const struct service *s)
 {
-	return put(m->services, index, s);
+	return put(m->services, slot * SYNSTILE_MAX_SERVICES + index, s);
+}
+
+int maps_generation(const struct maps *m, u32 *generation)
+{
+	struct settings set;
+	int err = maps_settings(m, &set);
+
+	*generation = set.generation;
+	explicit_bzero(&set, sizeof(set));
+	return err;
 }
 
 int maps_set_port(const struct maps *m, u16 port, const struct port_entry *value)

@@ -27,8 +27,11 @@ void maps_close(struct maps *m);
 int maps_settings(const struct maps *m, struct settings *set);
 int maps_set_settings(const struct maps *m, const struct settings *set);
 
+/* As the policy in force has it. */
 int maps_service(const struct maps *m, u32 index, struct service *s);
-int maps_set_service(const struct maps *m, u32 index, const struct service *s);
+int maps_set_service(const struct maps *m, u32 slot, u32 index, const struct service *s);
+/* settings.generation */
+int maps_generation(const struct maps *m, u32 *generation);
 /* `port` in host order. */
 int maps_set_port(const struct maps *m, u16 port, const struct port_entry *value);
 int maps_pressure(const struct maps *m, u32 index, struct pressure *p);

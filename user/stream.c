@@ -13,6 +13,7 @@
 #include "event_filter.h"
 #include "event_json.h"
 #include "event_names.h"
+#include "conn_json.h"
 #include "event_stats.h"
 #include "events.h"
 #include "ifnames.h"
@@ -53,7 +54,7 @@ struct stream {
 	unsigned int n_subscribers;
 	u32 wanted;                          /* 1 << enum event_type, by anyone */
 	s64 offset;                          /* struct event_context */
-	u16 ports[SYNSTILE_MAX_SERVICES];    /* host order; 0: not known yet */
+	struct service_names names; /* read once a second */
 	u64 lost[EVENT_COUNT * LOST_STAGES]; /* as in the map when last told of */
 	bool lost_known;
 	u64 n_kept;
@@ -69,15 +70,17 @@ static void set_clock(struct stream *s)
 	s->offset = now.real - now.monotonic;
 }
 
-static u16 service_port(struct stream *s, u16 service)
+/* A service may be younger than the names that are known. */
+static const char *name_of(struct stream *s, u16 service)
 {
-	struct service found;
+	if (service && !service_name(&s->names, service))
+		service_names_read(&s->names, s->maps);
+	return service_name(&s->names, service) ?: "";
+}
 
-	if (!service || service >= SYNSTILE_MAX_SERVICES)
-		return 0;
-	if (!s->ports[service] && !maps_service(s->maps, service, &found))
-		s->ports[service] = ntohs(found.port);
-	return s->ports[service];
+static u16 port_of(struct stream *s, u16 service)
+{
+	return service < SYNSTILE_MAX_SERVICES ? ntohs(s->names.of[service].port) : 0;
 }
 
 static size_t make_line(struct stream *s, const struct event *e, s64 offset,
@@ -85,7 +88,7 @@ static size_t make_line(struct stream *s, const struct event *e, s64 offset,
 {
 	const struct event_context c = {.offset = offset,
 					.iface = ifnames_json(s->ifnames, e->ifindex),
-					.port = service_port(s, e->service)};
+					.service = name_of(s, e->service)};
 
 	return event_json(e, &c, line);
 }
@@ -110,7 +113,7 @@ static bool wants(struct stream *s, const struct event_filter *f, const struct k
 {
 	if (k->line) /* of no connection */
 		return event_filter_mask(f) & 1u << k->event.type;
-	return event_filter_match(f, &k->event, service_port(s, k->event.service));
+	return event_filter_match(f, &k->event, port_of(s, k->event.service));
 }
 
 /* The last `n` that match. */
@@ -231,7 +234,7 @@ static void on_event(const struct event *e, void *arg)
 	keep(s, e, NULL);
 	if (!(s->wanted & 1u << e->type))
 		return;
-	port = service_port(s, e->service);
+	port = port_of(s, e->service);
 	LIST_FOREACH(sub, &s->subscribers, others)
 	{
 		if (!event_filter_match(&sub->filter, e, port))
@@ -322,7 +325,7 @@ static void tell_stats(struct stream *s)
 void stream_each_second(struct stream *s)
 {
 	set_clock(s);
-	memset(s->ports, 0, sizeof(s->ports));
+	service_names_read(&s->names, s->maps);
 	/* these lines speak of what was before them: so do the events, unless there are very many
 	 */
 	events_look(s->events, SECOND_MAX);

@@ -11,6 +11,7 @@
 #define SYNSTILE_EVENT_H
 
 #include "flow.h"
+#include "service.h"
 
 /* X(ID, name, help) */
 // clang-format off
@@ -45,11 +46,6 @@ enum lost_stage {
 #define EVENT_LIMIT 250
 
 #define EVENT_RING_BYTES (8 << 20) /* user space may set another size, a power of 2 */
-
-enum attack_reason {
-	ATTACK_HALF_OPEN = 1 << 0, /* half-open connections reached their bound */
-	ATTACK_RATE = 1 << 1,      /* the rate of SYNs did */
-};
 
 struct event {
 	u64 time;            /* CLOCK_MONOTONIC, ns */

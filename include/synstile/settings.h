@@ -35,6 +35,8 @@ struct settings {
 	u8 ttl;        /* net.ipv4.ip_default_ttl */
 	u8 hop_limit;  /* net.ipv6.conf.*.hop_limit */
 	u8 pad;
+	u32 generation; /* of the policy: see policy_slot() */
+	u32 pad2;
 	struct cookie_key key;      /* signs and verifies */
 	struct cookie_key previous; /* verifies cookies with a count before key.from */
 	u32 ts_offset;              /* random: cookie timestamps do not tell the uptime */
@@ -60,7 +62,7 @@ struct shared {
 };
 
 _Static_assert(sizeof(struct cookie_key) == 32, "part of a map value");
-_Static_assert(sizeof(struct settings) == 8 + 3 * 32 + 16 + 256, "map value");
+_Static_assert(sizeof(struct settings) == 16 + 3 * 32 + 16 + 256, "map value");
 _Static_assert(sizeof(struct iface) == 8, "map value");
 _Static_assert(sizeof(struct shared) == 64, "one cache line");
 

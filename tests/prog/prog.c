@@ -225,13 +225,13 @@ bool prog_has_tc(void)
 static void put_port(void)
 {
 	const u32 index = PORT;
-	struct port_entry port = {.any = 1};
+	struct port_entry port = {.flags = PORT_ANY};
 	struct addr client, server;
 
 	frame_addresses(&(struct spec){0}, client.b, server.b);
 	if (quick) {
 		port.addr4 = server.w[3];
-		port.quick = (struct listen_entry){.service = SERVICE, .window = WINDOW};
+		port.quick = (struct listen_entry){.service = {SERVICE, SERVICE}, .window = WINDOW};
 	}
 	put(xdp->maps.ports, &index, &port);
 }
@@ -245,7 +245,7 @@ static void put_listener(bool ipv6)
 {
 	const struct spec s = {.ipv6 = ipv6};
 	struct listener_key key = {.port = host_to_be16(PORT)};
-	const struct listen_entry entry = {.service = SERVICE, .window = WINDOW};
+	const struct listen_entry entry = {.service = {SERVICE, SERVICE}, .window = WINDOW};
 	u8 client[16];
 
 	frame_addresses(&s, client, key.addr.b);
@@ -273,6 +273,9 @@ static void reset_settings(void)
 void prog_reset(enum service_mode mode)
 {
 	const struct service s = {.mode = mode,
+				  .used = 1,
+				  .features = TCP_FEATURES,
+				  .wscale = SERVICE_NO_WSCALE,
 				  .half_open_attack_above = 1000000,
 				  .half_open_calm_below = 500000,
 				  .rate_attack_above = 1000000000,
@@ -560,7 +563,7 @@ void prog_unlisten(const struct spec *s)
 
 	frame_addresses(s, client, key.addr.b);
 	bpf_map_delete_elem(bpf_map__fd(xdp->maps.listeners), &key);
-	put(xdp->maps.ports, &index, &(struct port_entry){.any = 1});
+	put(xdp->maps.ports, &index, &(struct port_entry){.flags = PORT_ANY});
 }
 
 void prog_addresses(void)

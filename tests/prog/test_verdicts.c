@@ -151,7 +151,7 @@ static void with_expired(struct spec *s)
 	struct flow f;
 
 	prog_get_service(&service);
-	service.syn_timeout_ms = 1000; /* the machine may be up for less than the usual 63 s */
+	service.syn_calm_ms = 1000; /* the machine may be up for less than the usual 63 s */
 	prog_put_service(&service);
 	prog_make_flow(&f, FLOW_HALF_OPEN);
 	f.opened = 1;

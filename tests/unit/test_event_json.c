@@ -18,7 +18,7 @@
 #define NOW      (5 * NS_PER_SEC)
 
 static const struct event_context context = {
-	.offset = (s64)(NOW_WALL - NOW), .iface = "\"eth0\"", .port = 443};
+	.offset = (s64)(NOW_WALL - NOW), .iface = "\"eth0\"", .service = "443"};
 
 static struct addr v4(const char *text)
 {
@@ -304,7 +304,7 @@ static void test_any_bytes(void **state)
 	for (int i = 0; i < 30000; i++) {
 		struct event_context c = {.offset = random64(&seed) >> 4,
 					  .iface = ifaces[i % 3],
-					  .port = i % 5 ? 65535 : 0};
+					  .service = i % 5 ? "a-name-of-thirty-one-characters" : ""};
 		u64 words[sizeof(struct event) / 8];
 		struct event e;
 

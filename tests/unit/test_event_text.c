@@ -15,7 +15,7 @@
 #define NOW      (5 * NS_PER_SEC)
 
 static const struct event_context context = {
-	.offset = (s64)(NOW_WALL - NOW), .iface = "\"eth0\"", .port = 443};
+	.offset = (s64)(NOW_WALL - NOW), .iface = "\"eth0\"", .service = "443"};
 
 static void check_text(const char *json, size_t n, const char *expected)
 {

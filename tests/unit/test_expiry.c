@@ -9,7 +9,8 @@
 #define S   NS_PER_SEC
 #define NOW (1000000 * S)
 
-static const struct service service = {.syn_timeout_ms = 3000};
+static const struct service service = {.syn_calm_ms = 3000};
+static const struct pressure pressure;
 static const struct settings settings = {
 	.syn_sent_ms = 131000, .keepalive_intvl_ms = 75000, .keepalive_probes = 9};
 
@@ -25,7 +26,7 @@ static struct flow made(u8 remote, u8 local, u8 phase, u64 then)
 
 static void check(const struct flow *f, u8 end)
 {
-	assert_int_equal(flow_expired(f, &service, &settings, NOW), end);
+	assert_int_equal(flow_expired(f, &service, &pressure, &settings, NOW), end);
 }
 
 static const struct {
@@ -175,11 +176,11 @@ static void test_defaults(void **state)
 	struct flow f = made(ST_SYN_SENT, ST_LISTEN, FLOW_HALF_OPEN, NOW - 62 * S);
 
 	(void)state;
-	assert_int_equal(flow_expired(&f, &no_service, &no_settings, NOW), END_NONE);
-	assert_int_equal(flow_expired(&f, &no_service, &no_settings, NOW + 2 * S), END_SYN_TIMEOUT);
+	assert_int_equal(flow_expired(&f, &no_service, &pressure, &no_settings, NOW), END_NONE);
+	assert_int_equal(flow_expired(&f, &no_service, &pressure, &no_settings, NOW + 2 * S), END_SYN_TIMEOUT);
 	f = made(ST_ESTABLISHED, ST_ESTABLISHED, FLOW_OPEN, NOW - 900 * S);
 	f.side[REMOTE].probed = 255; /* no bound: nobody is called dead */
-	assert_int_equal(flow_expired(&f, &no_service, &no_settings, NOW), END_NONE);
+	assert_int_equal(flow_expired(&f, &no_service, &pressure, &no_settings, NOW), END_NONE);
 }
 
 /* A clock of another CPU may be ahead. */

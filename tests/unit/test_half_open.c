@@ -43,8 +43,16 @@ u64 monotonic_now(void)
 int maps_service(const struct maps *m, u32 index, struct service *s)
 {
 	(void)m;
-	*s = (struct service){.syn_timeout_ms = 63000};
+	*s = (struct service){.syn_calm_ms = 63000, .used = index == 1 || index == 2};
 	s->port = index == 1 ? htons(80) : index == 2 ? htons(443) : 0;
+	return 0;
+}
+
+int maps_pressure(const struct maps *m, u32 index, struct pressure *p)
+{
+	(void)m;
+	(void)index;
+	*p = (struct pressure){0};
 	return 0;
 }
 
@@ -141,14 +149,13 @@ int(fail)(int err, const char *fmt, ...) /* not cmocka's macro */
 void service_names_read(struct service_names *names, const struct maps *m)
 {
 	(void)m;
-	*names = (struct service_names){.port = {0, htons(80), htons(443)}};
+	*names = (struct service_names){
+		.of = {[1] = {"80", htons(80)}, [2] = {"443", htons(443)}}};
 }
 
-const char *service_name(const struct service_names *names, u16 service,
-			 char buf[SERVICE_NAME_SIZE])
+const char *service_name(const struct service_names *names, u16 service)
 {
-	snprintf(buf, SERVICE_NAME_SIZE, "%u", ntohs(names->port[service]));
-	return buf;
+	return names->of[service].name[0] ? names->of[service].name : NULL;
 }
 
 /* ---- its inhabitants: connection number n, to port 80 ---- */
