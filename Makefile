@@ -17,7 +17,7 @@ PYTHON   ?= /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
 
 ARCH     := $(shell uname -m | sed -e 's/x86_64/x86/' -e 's/aarch64/arm64/' -e 's/ppc64le/powerpc/' -e 's/s390x/s390/')
-PKGS     := libbpf libxdp jansson libmnl libevent libcurl libnftables
+PKGS     := libbpf libxdp jansson libmnl libevent libcurl libnftables yaml-0.1
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Iinclude -Ibpf -I$(BUILD) \
@@ -50,7 +50,7 @@ help:
 	@echo 'For anyone:'
 	@echo '  make                  $(BUILD)/synstile (CLANG=clang-14 BUILD=build14: another compiler)'
 	@echo '  make lint             formatting, static analysis'
-	@echo '  make fuzz             libFuzzer on the packet parser (FUZZ_SECONDS=60)'
+	@echo '  make fuzz             libFuzzer on what reads packets and policies (FUZZ_SECONDS=60)'
 	@echo '  make install          PREFIX=/usr/local, DESTDIR=; and uninstall, clean'
 
 # --- the program
@@ -84,10 +84,12 @@ $(BUILD) $(BUILD)/user:
 
 install: all
 	install -D -m 755 $(BUILD)/synstile $(DESTDIR)$(SBINDIR)/synstile
-	$(if $(wildcard docs/synstile.8),install -D -m 644 docs/synstile.8 $(DESTDIR)$(MANDIR)/man8/synstile.8)
+	install -D -m 644 docs/synstile.8 $(DESTDIR)$(MANDIR)/man8/synstile.8
+	install -D -m 644 docs/synstile.yaml.5 $(DESTDIR)$(MANDIR)/man5/synstile.yaml.5
 
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/synstile $(DESTDIR)$(MANDIR)/man8/synstile.8
+	rm -f $(DESTDIR)$(SBINDIR)/synstile $(DESTDIR)$(MANDIR)/man8/synstile.8 \
+		$(DESTDIR)$(MANDIR)/man5/synstile.yaml.5
 
 # --- running it
 
@@ -111,6 +113,10 @@ endif
 fuzz: fuzz-deps # before its own prerequisites
 fuzz-deps:
 	@tests/deps.sh fuzz
+
+# What reads and prints policies, without the agent and its maps.
+POLICY_SRC := user/policy.c user/log.c \
+	$(patsubst %,user/policy_%.c,address check diff errors find json prefixes read value view yaml)
 
 include $(wildcard tests/*/rules.mk)
 

@@ -17,6 +17,14 @@
 
 #define POLICY_DEFAULT_FILE "/etc/synstile/policy.yaml"
 
+/* How much there may be; more is an error that says so. */
+#define POLICY_BYTES_MOST      (16 << 20) /* of all files */
+#define POLICY_FILES_MOST      256
+#define POLICY_SERVICES_MOST   1000
+#define POLICY_LISTEN_MOST     16384   /* of all services */
+#define POLICY_INTERFACES_MOST 64      /* of one */
+#define POLICY_PREFIXES_MOST   1000000 /* allow and deny */
+
 /* Where a value came from. */
 struct origin {
 	enum {
@@ -54,16 +62,16 @@ enum value_kind {
 	X(SYN_CALM, "syn_timeout.calm", KIND_TIME, 1000, 86400000, 63000,                         \
 	  "how long a handshake may take when calm; never longer than the kernel waits")          \
 	X(SYN_ATTACK, "syn_timeout.attack", KIND_TIME, 1000, 86400000, 3000,                      \
-	  "and when half-open connections fill their budget")                                     \
-	X(HALF_OPEN_ATTACK, "half_open.attack_above", KIND_COUNT, 1, 1 << 24, 256,                \
+	  "and when half-open connections fill their budget (no more than calm)")                 \
+	X(HALF_OPEN_ATTACK, "half_open.attack_above", KIND_COUNT, 2, 1 << 24, 256,                \
 	  "half-open connections from which on it is an attack (built in: half the listener's "   \
 	  "backlog, 256 at most)")                                                                \
 	X(HALF_OPEN_CALM, "half_open.calm_below", KIND_COUNT, 1, 1 << 24, 64,                     \
 	  "and below which it may be over (built in: a quarter of attack_above)")                 \
-	X(RATE_ATTACK, "syn_rate.attack_above", KIND_RATE, 1, 1000000000, 5000,                   \
+	X(RATE_ATTACK, "syn_rate.attack_above", KIND_RATE, 2, 1000000000, 5000,                   \
 	  "new SYNs a second from which on it is an attack")                                      \
 	X(RATE_CALM, "syn_rate.calm_below", KIND_RATE, 1, 1000000000, 1000,                       \
-	  "and below which it may be over")                                                       \
+	  "and below which it may be over (if not said: a fifth of a chosen attack_above)")       \
 	X(COMPLETION_ATTACK, "completion.attack_below", KIND_PERCENT, 0, 99, 20,                  \
 	  "handshakes completed, of those begun, below which it is an attack; 0%: never")         \
 	X(COMPLETION_RATE, "completion.from_rate", KIND_RATE, 1, 1000000000, 100,                 \
@@ -123,7 +131,8 @@ enum host_value {
 	HV_COUNT
 };
 
-/* One entry of `listen`: "*:80", "0.0.0.0:80" (all IPv4), "[::]:80" (all IPv6), "192.0.2.1:80-89". */
+/* One entry of `listen`: "*:80", "0.0.0.0:80" (all IPv4), "[::]:80" (all IPv6), "192.0.2.1:80-89".
+ */
 struct policy_listen {
 	enum {
 		LISTEN_ANY,
@@ -147,12 +156,15 @@ struct policy_service {
 	size_t n_interfaces;
 };
 
+/* ::/0 to ::/80 are IPv6 prefixes that are not meant for IPv4, although IPv4's ::ffff:0:0/96 lies
+ * in them. */
 struct policy_prefix {
 	struct addr addr; /* bits behind the length are 0 */
 	u8 bits;          /* of the 128; 96 more than written for IPv4 */
 	struct origin origin;
 };
 
+/* In the order of addresses, none twice. */
 struct policy_prefixes {
 	struct policy_prefix *at;
 	size_t n;
@@ -173,6 +185,7 @@ struct policy {
 	struct policy_prefixes allow, deny;
 	struct policy_file *files; /* [0] is the policy; none: everything is built in */
 	size_t n_files;
+	struct policy_index *index; /* for policy_find() */
 };
 
 struct policy_errors {
@@ -206,10 +219,12 @@ const struct policy_service *policy_find(const struct policy *p, const struct ad
 bool policy_port_by_interface(const struct policy *p, u16 port);
 
 /* Everything in force with its origin: {"defaults": {"mode": {"value": "auto", "from":
- * "policy.yaml:4:9"}, ...}, "services": [...], "sources": ..., ...}. */
+ * "policy.yaml:4:9"}, ...}, "services": [...], "sources": ..., ...}. `from` is "option" or "built
+ * in" too; what nobody chose and follows something has "follows": in words (and value null if it is
+ * no number that is known here). */
 json_t *policy_json(const struct policy *p);
-/* [{"path": "services.web.mode", "from": "auto", "to": "always"}, ...]; prefixes are listed too, each
- * that comes or goes (at most 1,000, then how many more). */
+/* [{"path": "services.web.mode", "from": "auto", "to": "always"}, ...]; prefixes are listed too,
+ * each that comes ("from" null) or goes ("to" null), at most 1,000; then how many "more". */
 json_t *policy_diff(const struct policy *from, const struct policy *to);
 
 /* Index: enum service_value, enum host_value. */

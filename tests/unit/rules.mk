@@ -28,6 +28,9 @@ $(BUILD)/unit/test_conns: $(addprefix user/,conns.c event_names.c log.c moment.c
 $(BUILD)/unit/test_firewall: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_firewall: UNIT_LIBS := -ljansson
 $(BUILD)/unit/test_firewall: user/firewall.c user/ports.c user/log.c
+$(BUILD)/unit/test_policy: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_policy: UNIT_LIBS := -lyaml -ljansson
+$(BUILD)/unit/test_policy: $(POLICY_SRC)
 $(BUILD)/unit/test_%: tests/unit/test_%.c | $(BUILD)/unit
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) -lcmocka $(UNIT_LIBS)
