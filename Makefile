@@ -17,7 +17,7 @@ PYTHON   ?= /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
 
 ARCH     := $(shell uname -m | sed -e 's/x86_64/x86/' -e 's/aarch64/arm64/' -e 's/ppc64le/powerpc/' -e 's/s390x/s390/')
-PKGS     := libbpf libxdp jansson libmnl libevent libcurl libnftables yaml-0.1
+PKGS     := libbpf libxdp jansson libmnl libevent libcurl libnftables libcap-ng yaml-0.1
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Iinclude -Ibpf -I$(BUILD) \

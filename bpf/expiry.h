@@ -27,9 +27,10 @@ static inline __attribute__((always_inline)) u64 flow_seen(const struct flow *f)
 }
 
 /* How long this connection's handshake may take. */
-static inline __attribute__((always_inline)) u64
-flow_syn_ns(const struct flow *f, const struct service *s, const struct pressure *p,
-	    const struct settings *set)
+static inline __attribute__((always_inline)) u64 flow_syn_ns(const struct flow *f,
+							     const struct service *s,
+							     const struct pressure *p,
+							     const struct settings *set)
 {
 	u64 ms = f->flags & FLOW_OPENED_LOCAL ? set->syn_sent_ms : syn_timeout_ms(s, p);
 
@@ -77,9 +78,10 @@ static inline __attribute__((always_inline)) bool flow_doubtful(const struct flo
 }
 
 /* enum flow_end; END_NONE: it lives. */
-static inline __attribute__((always_inline)) u8
-flow_expired(const struct flow *f, const struct service *s, const struct pressure *p,
-	     const struct settings *set, u64 now)
+static inline __attribute__((always_inline)) u8 flow_expired(const struct flow *f,
+							     const struct service *s,
+							     const struct pressure *p,
+							     const struct settings *set, u64 now)
 {
 	u64 changed = later(f->side[REMOTE].entered, f->side[LOCAL].entered);
 	u64 silent = elapsed(now, flow_seen(f));
@@ -88,7 +90,7 @@ flow_expired(const struct flow *f, const struct service *s, const struct pressur
 	switch (flow_phase(f->word)) {
 	case FLOW_HALF_OPEN:
 		return elapsed(now, f->opened) > flow_syn_ns(f, s, p, set) ? END_SYN_TIMEOUT
-									: END_NONE;
+									   : END_NONE;
 	case FLOW_PROVEN: /* the client may repeat itself as long as its cookie lives */
 		return silent > 2 * FLOW_SYN_NS ? END_SYN_TIMEOUT : END_NONE;
 	case FLOW_CLOSED:

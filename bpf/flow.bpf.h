@@ -122,10 +122,13 @@ static __always_inline void flow_press(const struct flow *f, u32 old, u32 new, u
 
 	if (was == is || f->flags & FLOW_JOINED || !f->service || !p || !s)
 		return;
-	if (was)
+	if (was) {
 		pressure_half_open_done(p);
-	else
-		event_pressure(f->service, pressure_half_open(p, s, now));
+		if (flow_phase(new) != FLOW_CLOSED)
+			count_load(f->service, LOAD_COMPLETED);
+		return;
+	}
+	event_pressure(f->service, pressure_half_open(p, s, now));
 }
 
 /* Round-trip time of the handshake, if it can be told: nothing was sent twice. */
@@ -365,18 +368,19 @@ static __always_inline void flow_open(struct flow *f, const struct packet *pkt,
 	}
 }
 
-/* A SYN opens a connection that is not in the table. Returns whether it is now. */
-__noinline int flow_enter(struct packet *pkt, struct tcp_options *o, u32 service, u32 side,
+/* A SYN opens a connection that is not in the table: ADMIT_HOST if it leaves the host. Returns
+ * whether it is now. */
+__noinline int flow_enter(struct packet *pkt, struct tcp_options *o, u32 service, u32 admission,
 			  u32 ifindex)
 {
 	struct flow *f;
 
 	if (!pkt || !o)
 		return false;
-	f = flow_new(service, side == LOCAL ? ADMIT_HOST : ADMIT_CALM, bpf_ktime_get_ns());
+	f = flow_new(service, admission, bpf_ktime_get_ns());
 	if (!f)
 		return false;
-	flow_open(f, pkt, o, side, f->opened);
+	flow_open(f, pkt, o, admission == ADMIT_HOST ? LOCAL : REMOTE, f->opened);
 	if (!flow_insert(&pkt->key, f))
 		return false;
 	flow_press(f, 0, f->word, f->opened);
@@ -433,7 +437,8 @@ static __always_inline u8 service_wscale(const struct settings *set, const struc
 	return s->wscale == SERVICE_NO_WSCALE ? set->rcv_wscale : s->wscale;
 }
 
-/* A client that has just proven a cookie, of a service that offers this window shift. TC reads here what the stack must know. */
+/* A client that has just proven a cookie, of a service that offers this window shift. TC reads here
+ * what the stack must know. */
 static __always_inline void flow_of_cookie(struct flow *f, const struct packet *pkt, u8 wscale,
 					   const struct cookie_offer *offer)
 {
@@ -466,12 +471,12 @@ static __always_inline void flow_of_cookie(struct flow *f, const struct packet *
 /* ---- XDP ---- */
 
 /* A SYN goes to the stack. Beyond the bound (mode observe under attack) it is not followed. */
-static __always_inline void flow_half_open(struct xdp_md *ctx, struct scene *s)
+static __always_inline void flow_half_open(struct xdp_md *ctx, struct scene *s, u32 admission)
 {
 	if (s->pressure->half_open > (s32)s->service->half_open_attack_above)
 		return;
 	options_read(ctx, &s->seg); /* malformed ones: what could be read */
-	flow_enter(&s->seg.pkt, &s->seg.options, s->seg.service, REMOTE, ctx->ingress_ifindex);
+	flow_enter(&s->seg.pkt, &s->seg.options, s->seg.service, admission, ctx->ingress_ifindex);
 }
 
 /* A SYN for a tuple that has an entry: the stack decides, we follow. */

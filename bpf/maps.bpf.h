@@ -13,6 +13,7 @@
 #include "synstile/oddity.h"
 #include "synstile/service.h"
 #include "synstile/settings.h"
+#include "synstile/source.h"
 #include "synstile/verdict.h"
 
 struct {
@@ -102,11 +103,13 @@ struct {
 	__type(value, u64);
 } oddities SEC(".maps");
 
-/* Connections of which it is not sure that the host's stack still has them. */
+/* Connections of which it is not sure that the host's stack still has them. (No queue: Linux 6.1
+ * has "Sleepable programs can only use array, hash, and ringbuf maps", and the sweep is one.) */
 struct {
-	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
-	__type(value, struct flow_key);
+	__type(key, struct flow_key);
+	__type(value, u32);
 } doubts SEC(".maps");
 
 /* A record in the making: too large for the stack. */
@@ -123,6 +126,62 @@ struct {
 	__type(key, u32);
 	__type(value, struct load);
 } load SEC(".maps");
+
+/* Indexed by slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, POLICY_SLOTS);
+	__type(key, u32);
+	__type(value, struct rules);
+} rules SEC(".maps");
+
+struct prefix_trie {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PREFIXES_MAX); /* each has its own size */
+	/* not __type: of a type behind two pointers clang tells the name alone ("can't determine
+	 * key size for type [256]") */
+	__uint(key_size, sizeof(struct prefix_key));
+	__uint(value_size, sizeof(u32));
+};
+
+/* Indexed by slot; none there: no lists. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, POLICY_SLOTS);
+	__type(key, u32);
+	__array(values, struct prefix_trie);
+} prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536); /* user space sets it before load */
+	__type(key, struct addr);
+	__type(value, struct verified);
+} verified SEC(".maps");
+
+/* Index: see limit_cell(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LIMIT_ROWS *LIMIT_COLUMNS);
+	__type(key, u32);
+	__type(value, u64);
+} limit SEC(".maps");
+
+/* Indexed by service. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SYNSTILE_MAX_SERVICES);
+	__type(key, u32);
+	__type(value, struct distinct);
+} distinct SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct samples);
+} samples SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -159,8 +218,8 @@ static __always_inline void *map_at(void *map, u32 index)
 
 static __always_inline struct service *service_at(u32 index, u32 slot)
 {
-	return map_at(&services, slot % POLICY_SLOTS * SYNSTILE_MAX_SERVICES +
-				 index % SYNSTILE_MAX_SERVICES);
+	return map_at(&services,
+		      slot % POLICY_SLOTS * SYNSTILE_MAX_SERVICES + index % SYNSTILE_MAX_SERVICES);
 }
 
 /* As the policy in force has it. Not for what belongs to a packet, which has one policy from its

@@ -72,8 +72,8 @@ static inline __attribute__((always_inline)) u32 pressure_count(const struct pre
 }
 
 /* enum attack_reason: all bounds that are crossed now. */
-static inline __attribute__((always_inline)) u32
-pressure_reasons(const struct pressure *p, const struct service *s, u64 now)
+static inline __attribute__((always_inline)) u32 pressure_reasons(const struct pressure *p,
+								  const struct service *s, u64 now)
 {
 	u32 reasons = 0;
 

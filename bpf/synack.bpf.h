@@ -8,6 +8,7 @@
 #include "cookie.h"
 #include "kernel_cookie.bpf.h"
 #include "reply.bpf.h"
+#include "sources.bpf.h"
 
 enum {
 	COOKIES_OWN,
@@ -135,6 +136,7 @@ __noinline int synack_cookie(struct xdp_md *ctx, struct segment *seg)
 	p = map_at(&pressure, seg->service);
 	if (p && elapsed(seg->now, p->cookie_sent) > FLOW_SEEN_NS)
 		p->cookie_sent = seg->now;
+	count_load(seg->service, LOAD_COOKIES);
 	return V_SYN_COOKIE;
 }
 
@@ -192,6 +194,9 @@ static __always_inline void synack_proven(struct scene *s, const struct cookie_o
 	struct flow *f = flow_new(s->seg.service, ADMIT_COOKIE, s->seg.now);
 
 	s->shared->proven = s->seg.now;
+	source_proven(&s->seg);
+	count_load(s->seg.service, LOAD_VALIDATED);
+	count_load(s->seg.service, LOAD_COMPLETED);
 	if (!f)
 		return;
 	f->side[REMOTE].seen = s->seg.now;

@@ -16,6 +16,7 @@ struct sweep {
 	u64 now;
 	struct settings *set;
 	u32 slot;
+	bool between; /* see struct sweep_order */
 };
 
 static __always_inline void sweep_count(const struct flow *f)
@@ -46,7 +47,7 @@ static long sweep_flow(void *map, struct flow_key *key, struct flow *f, struct s
 		/* each is asked about now and then: by turns, when there are too many */
 		if (flow_doubtful(f, sw->now) &&
 		    !((sw->now / NS_PER_SEC ^ f->opened / NS_PER_MS) % DOUBT_TURNS))
-			bpf_map_push_elem(&doubts, &mine, 0);
+			bpf_map_update_elem(&doubts, &mine, &sw->slot, BPF_ANY);
 		return 0;
 	}
 	flow_close(f, &mine, end, 0);
@@ -66,18 +67,19 @@ static long sweep_service(void *map, u32 *index, struct pressure *p, struct swee
 	if (!s || p->state != PRESSURE_ATTACK)
 		return 0;
 	event_pressure(*index, pressure_update(p, s, sw->now));
-	if (p->state == PRESSURE_ATTACK)
+	if (p->state == PRESSURE_ATTACK && !sw->between)
 		event_attack(*index, EVENT_ATTACK_PROGRESS);
 	return 0;
 }
 
 SEC("syscall")
-int synstile_sweep(void *ctx)
+int synstile_sweep(struct sweep_order *o)
 {
 	struct sweep sw = {.now = bpf_ktime_get_ns(), .set = map_at(&settings, 0)};
 
 	if (!sw.set)
 		return 0;
+	sw.between = o->between;
 	sw.slot = policy_slot(sw.set->generation);
 	bpf_for_each_map_elem(&pressure, sweep_service, &sw, 0);
 	bpf_for_each_map_elem(&flows, sweep_flow, &sw, 0);
@@ -101,19 +103,33 @@ int synstile_alarm(struct service_alarm *a)
 	return 0;
 }
 
-/* User space has asked the stack about the connection of this key, and it knows none. */
+/* What has become of this record by now, if it is to end: enum flow_end. */
+static __always_inline u8 overdue(const struct flow *f)
+{
+	struct settings *set = map_at(&settings, 0);
+	struct service *s = service_now(f->service);
+	struct pressure *p = map_at(&pressure, f->service);
+	u64 now = bpf_ktime_get_ns();
+	u8 end = s && p && set ? flow_expired(f, s, p, set, now) : END_NONE;
+
+	return end == END_NONE && flow_doubtful(f, now) ? END_FORGOTTEN : end;
+}
+
+/* User space has asked the stack about the connection of this key, and it knows none; or is about
+ * to destroy its request socket, because the SYN timeout is over. 1: the record has ended; 0: it
+ * lives, for something came meanwhile. */
 SEC("syscall")
 int synstile_forget(struct flow_key *key)
 {
 	struct flow_key mine = *key;
 	struct flow *f = bpf_map_lookup_elem(&flows, &mine);
+	u8 end = f ? overdue(f) : END_NONE;
 
-	/* unless something came meanwhile */
-	if (!f || !flow_doubtful(f, bpf_ktime_get_ns()))
+	if (end == END_NONE)
 		return 0;
-	flow_close(f, &mine, END_FORGOTTEN, 0);
+	flow_close(f, &mine, end, 0);
 	flow_remove(&mine);
-	return 0;
+	return 1;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -315,7 +315,7 @@ __noinline int flow_opened(struct __sk_buff *skb, struct packet *pkt)
 		return 0;
 	tc_options_walk(skb, &o, pkt->l4 + sizeof(struct tcp_header),
 			pkt->tcp_len - sizeof(struct tcp_header));
-	flow_enter(pkt, &o, 0, LOCAL, skb->ifindex);
+	flow_enter(pkt, &o, 0, ADMIT_HOST, skb->ifindex);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "decide.h"
+#include "sources.bpf.h"
 #include "synack.bpf.h"
 
 /* verdict.h's actions, in a namespace of their own */
@@ -56,19 +57,39 @@ static __always_inline bool classify_flow(struct scene *s, const struct flow *f)
 	return s->service && s->pressure;
 }
 
+/* How a SYN with this verdict is let in, if it goes to the stack: also in mode observe, which
+ * changes no packet's way. ADMIT_UNKNOWN: no connection comes of it. */
+static __always_inline u32 syn_admission(const struct service *s, enum synstile_verdict v)
+{
+	if (v == V_SYN_CALM)
+		return ADMIT_CALM;
+	if (v == V_SYN_ALLOWED)
+		return ADMIT_ALLOWED;
+	if (v == V_SYN_VERIFIED)
+		return ADMIT_VERIFIED;
+	if (s->mode != MODE_OBSERVE || v == V_SYN_FRAGMENT || v == V_SYN_SOURCE)
+		return ADMIT_UNKNOWN;
+	return ADMIT_CALM;
+}
+
 static __always_inline enum synstile_verdict new_syn(struct xdp_md *ctx, struct scene *s)
 {
-	bool pressed = under_pressure(s->service, s->pressure);
+	bool pressed = s->set->flags & SET_READY && under_pressure(s->service, s->pressure);
+	bool room = has_room(s->service, s->pressure);
+	u32 source = source_syn(&s->seg, pressed), admission;
 	enum synstile_verdict v;
 
-	count_syn(s->seg.service, s->service, s->pressure, s->seg.now);
-	if (pressed && flows_incomplete(s->shared, s->seg.now) && sock_state(ctx, &s->seg.pkt))
+	if ((pressed || source_filtered(source)) && flows_incomplete(s->shared, s->seg.now) &&
+	    sock_state(ctx, &s->seg.pkt))
 		return V_SYN_KNOWN;
-	v = decide_syn(&s->seg.pkt, pressed, s->set->flags & SET_READY);
+	v = decide_syn(&s->seg.pkt, s->service, room, pressed, source);
 	if (v == V_SYN_COOKIE && s->service->mode != MODE_OBSERVE)
 		return options_read(ctx, &s->seg) ? synack_cookie(ctx, &s->seg) : V_TCP_OPTIONS;
-	if (v == V_SYN_CALM || v == V_SYN_COOKIE)
-		flow_half_open(ctx, s);
+	if (v == V_SYN_VERIFIED)
+		count_load(s->seg.service, LOAD_VERIFIED);
+	admission = syn_admission(s->service, v);
+	if (admission != ADMIT_UNKNOWN)
+		flow_half_open(ctx, s, admission);
 	return v;
 }
 
@@ -102,7 +123,7 @@ static __always_inline enum synstile_verdict handle_stray(struct xdp_md *ctx, st
 		return V_FRAGMENT;
 	if (!classify_service(s))
 		return V_NOT_SERVICE;
-	if (control == TCP_ACK && cookies_out(s->pressure, s->seg.now))
+	if (control == TCP_ACK && cookies_out(s->pressure, s->set, s->seg.now))
 		v = synack_answered(ctx, s);
 	if (v != V_GO_ON)
 		return v;
@@ -200,8 +221,11 @@ static __always_inline int act(struct xdp_md *ctx, const struct scene *s, enum s
 		return XDP_PASS;
 	}
 	count_verdict(v, BANK_DONE);
-	if (action == ACTION_DROP)
+	if (action == ACTION_DROP) {
+		if (s->service)
+			count_load(s->seg.service, LOAD_DROPPED);
 		event_drop(ctx, v);
+	}
 	return action == ACTION_PASS ? XDP_PASS : action == ACTION_DROP ? XDP_DROP : XDP_TX;
 }
 

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 declare -A groups=(
-	[build]="gcc make libc6-dev clang-19 bpftool pkg-config libbpf-dev libxdp-dev libjansson-dev libmnl-dev libevent-dev libcurl4-gnutls-dev libnftables-dev libyaml-dev"
+	[build]="gcc make libc6-dev clang-19 bpftool pkg-config libbpf-dev libxdp-dev libjansson-dev libmnl-dev libevent-dev libcurl4-gnutls-dev libnftables-dev libcap-ng-dev libyaml-dev"
 	[lab]="python3 iproute2 ethtool procps nginx"
 	[test]="libcmocka-dev python3-pytest python3-scapy curl nftables iptables tcpdump wrk iperf3"
 	[lint]="clang-format-14 clang-tidy-14 shellcheck pyflakes3"

@@ -7,15 +7,17 @@
 #include <time.h>
 
 #include "adopt.h"
+#include "locate.h"
 #include "log.h"
 #include "netlink.h"
+#include "synack_timer.h"
 #include "tcp_state.h"
 
 #define NEW_SYN_RECV 12 /* request sockets, for kernels that name them apart */
 
 struct adoption {
 	const struct maps *maps;
-	const struct listeners *listeners;
+	struct locator locator;
 	u64 now;
 	size_t n;
 	bool listens[65536]; /* by port, host order: somebody does, protected or not */
@@ -35,17 +37,12 @@ static bool is_followed(const struct adoption *a, const struct tcp_socket *sk, u
 	return !addr_is_loopback(&sk->local) && (service || !a->listens[ntohs(sk->local_port)]);
 }
 
-/* How long this handshake has lasted, at most, if it is one: the SYN-ACK is repeated after 1 s, 2
- * s, 4 s and so on, and the time to the next is known. Its timeout goes on from there. */
+/* How long this handshake has lasted, at most, if it is one, ns. Its timeout goes on from there. */
 static u64 handshake_age(const struct tcp_socket *sk)
 {
-	u64 ms;
-
-	if ((sk->state != TCP_SYN_RECV && sk->state != NEW_SYN_RECV) || !sk->timed ||
-	    sk->retrans > 15)
+	if ((sk->state != TCP_SYN_RECV && sk->state != NEW_SYN_RECV) || !sk->timed)
 		return 0;
-	ms = ((2u << sk->retrans) - 1) * 1000;
-	return ms > sk->expires_ms ? (ms - sk->expires_ms) * 1000000 : 0;
+	return synack_age_ms(sk->retrans, sk->expires_ms) * 1000000;
 }
 
 static int on_socket(const struct tcp_socket *sk, void *arg)
@@ -58,7 +55,7 @@ static int on_socket(const struct tcp_socket *sk, void *arg)
 	struct flow f = {.opened = a->now - handshake_age(sk)};
 	int err;
 
-	f.service = listeners_service(a->listeners, sk->local_port);
+	f.service = locate(&a->locator, &key);
 	if (!is_followed(a, sk, f.service))
 		return 0;
 	f.flags = f.service ? 0 : FLOW_OPENED_LOCAL;
@@ -77,7 +74,7 @@ static int on_socket(const struct tcp_socket *sk, void *arg)
 	return 0;
 }
 
-int adopt(const struct maps *m, const struct listeners *l, size_t *n)
+int adopt(const struct maps *m, size_t *n)
 {
 	struct adoption *a = calloc(1, sizeof(*a));
 	/* all but those that are closed or listen */
@@ -88,7 +85,7 @@ int adopt(const struct maps *m, const struct listeners *l, size_t *n)
 	if (!a)
 		return -ENOMEM;
 	a->maps = m;
-	a->listeners = l;
+	locator_begin(&a->locator, m);
 	/* the datapath's clock, which may be a jiffy behind CLOCK_MONOTONIC */
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	a->now = now.tv_sec * 1000000000ULL + now.tv_nsec;

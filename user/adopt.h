@@ -2,7 +2,6 @@
 #ifndef SYNSTILE_ADOPT_H
 #define SYNSTILE_ADOPT_H
 
-#include "listeners.h"
 #include "maps.h"
 
 /*
@@ -10,6 +9,6 @@
  * itself, in any TCP state, into the flow table: what the datapath does not know it would drop
  * under attack. Counts in *n those that the kernel listed.
  */
-int adopt(const struct maps *m, const struct listeners *l, size_t *n);
+int adopt(const struct maps *m, size_t *n);
 
 #endif

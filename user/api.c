@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -81,53 +82,109 @@ size_t api_stream_waiting(struct evhttp_request *req)
 	return evbuffer_get_length(bufferevent_get_output(channel(req)));
 }
 
-/* Each path has one; `r` may be the end of the routes: the list of them. */
-static const char *method(const struct api_route *r)
+json_t *api_body(struct evhttp_request *req)
 {
-	return r->post ? "POST" : "GET";
+	struct evbuffer *in = evhttp_request_get_input_buffer(req);
+	size_t n = evbuffer_get_length(in);
+	const char *text = n ? (const char *)evbuffer_pullup(in, -1) : NULL;
+	json_error_t problem = {.text = "there is nothing"};
+	json_t *body = text ? json_loadb(text, n, 0, &problem) : NULL;
+
+	if (!body)
+		api_error(req, HTTP_BADREQUEST, "the request is not JSON", problem.text);
+	return body;
+}
+
+typedef void (*handler_fn)(struct evhttp_request *req, const struct evkeyvalq *query, void *arg);
+
+#define METHODS 3
+static const char *const methods[METHODS] = {"GET", "POST", "PUT"};
+
+/* `r` may be the end of the routes: the list of them, which is read. */
+static bool has_method(const struct api_route *r, int method)
+{
+	const handler_fn all[METHODS] = {r->get, r->post, r->put};
+
+	return r->path ? all[method] != NULL : method == 0;
+}
+
+static int method_of(const struct evhttp_request *req)
+{
+	switch (evhttp_request_get_command(req)) {
+	case EVHTTP_REQ_GET:
+		return 0;
+	case EVHTTP_REQ_POST:
+		return 1;
+	case EVHTTP_REQ_PUT:
+		return 2;
+	default:
+		return -1;
+	}
 }
 
 static void list_routes(const struct api *a, struct evhttp_request *req)
 {
 	const struct api_route *r;
 	json_t *list = json_array();
+	int m;
 
 	for (r = a->routes; r->path; r++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "path", r->path, "method",
-						      method(r), "summary", r->summary));
+		for (m = 0; m < METHODS; m++)
+			if (has_method(r, m))
+				json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "path",
+								      r->path, "method", methods[m],
+								      "summary", r->summary));
 	api_reply(req, HTTP_OK, json_pack("{s:s, s:o}", "version", VERSION, "routes", list));
+}
+
+static void refuse_method(struct evhttp_request *req, const struct api_route *r)
+{
+	char allowed[32] = "", hint[64];
+	int m;
+
+	for (m = 0; m < METHODS; m++)
+		if (has_method(r, m))
+			strcat(strcat(allowed, allowed[0] ? ", " : ""), methods[m]);
+	evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", allowed);
+	snprintf(hint, sizeof(hint), "use %s", allowed);
+	api_error(req, HTTP_BADMETHOD,
+		  has_method(r, 0) ? "this can be read only" : "this is done, not read", hint);
+}
+
+static void answer(const struct api *a, struct evhttp_request *req, const struct api_route *r,
+		   int method, const char *query)
+{
+	const handler_fn all[METHODS] = {r->get, r->post, r->put};
+	struct evkeyvalq parsed = {0};
+
+	if (query && evhttp_parse_query_str(query, &parsed))
+		api_error(req, HTTP_BADREQUEST, "the query cannot be understood",
+			  "write ?name=value&name=value");
+	else
+		all[method](req, &parsed, a->arg);
+	if (parsed.tqh_first)
+		evhttp_clear_headers(&parsed);
 }
 
 static void dispatch(const struct api *a, struct evhttp_request *req, const char *path,
 		     const char *query)
 {
-	struct evkeyvalq parsed = {0};
 	const struct api_route *r = a->routes;
+	int method = method_of(req);
 
 	while (r->path && strcmp(r->path, path))
 		r++;
-	if (!r->path && strcmp(path, "/v1/")) {
+	if (!r->path && strcmp(path, "/v1/"))
 		api_error(req, HTTP_NOTFOUND, "there is nothing at this path", NULL);
-		return;
-	}
-	if (evhttp_request_get_command(req) != (r->post ? EVHTTP_REQ_POST : EVHTTP_REQ_GET)) {
-		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", method(r));
-		api_error(req, HTTP_BADMETHOD,
-			  r->post ? "this is done, not read" : "this can be read only",
-			  r->post ? "use POST" : "use GET");
-		return;
-	}
-	if (!r->path) {
+	else if (method < 0 || !has_method(r, method))
+		refuse_method(req, r);
+	else if (evbuffer_get_length(evhttp_request_get_input_buffer(req)) >
+		 (r->body_max ? r->body_max : BODY_MAX))
+		api_error(req, HTTP_ENTITYTOOLARGE, "the request is too long", NULL);
+	else if (!r->path)
 		list_routes(a, req);
-		return;
-	}
-	if (query && evhttp_parse_query_str(query, &parsed))
-		api_error(req, HTTP_BADREQUEST, "the query cannot be understood",
-			  "write ?name=value&name=value");
 	else
-		(r->post ? r->post : r->get)(req, &parsed, a->arg);
-	if (parsed.tqh_first)
-		evhttp_clear_headers(&parsed);
+		answer(a, req, r, method, query);
 }
 
 static void on_request(struct evhttp_request *req, void *arg)
@@ -187,7 +244,7 @@ struct api *api_new(struct loop *l, const char *path, const struct api_route *ro
 						    EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
 						    EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
 	evhttp_set_max_headers_size(a->http, HEADERS_MAX);
-	evhttp_set_max_body_size(a->http, BODY_MAX);
+	evhttp_set_max_body_size(a->http, API_BODY_MAX); /* it has one for all: see dispatch() */
 	evhttp_set_timeout(a->http, REQUEST_SECONDS);
 	evhttp_set_gencb(a->http, on_request, a);
 	return a;

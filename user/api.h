@@ -16,11 +16,15 @@ struct evkeyvalq;
 struct api_route {
 	const char *path;
 	const char *summary;
-	/* Answer a GET or a POST, one of which is NULL: with one of the functions below, at once,
-	 * or take the request over. */
+	/* Answer a GET or a POST, or a PUT, each of which may be NULL: with one of the functions
+	 * below, at once, or take the request over. */
 	void (*get)(struct evhttp_request *req, const struct evkeyvalq *query, void *arg);
 	void (*post)(struct evhttp_request *req, const struct evkeyvalq *query, void *arg);
+	void (*put)(struct evhttp_request *req, const struct evkeyvalq *query, void *arg);
+	size_t body_max; /* bytes of a request; 0: the usual */
 };
+
+#define API_BODY_MAX (32 << 20) /* no body_max is larger */
 
 struct api;
 
@@ -29,6 +33,9 @@ struct api;
 struct api *api_new(struct loop *l, const char *path, const struct api_route *routes, void *arg);
 /* Ends every connection. */
 void api_free(struct api *a);
+
+/* The JSON that came with a request; NULL: there was none, which has been answered. */
+json_t *api_body(struct evhttp_request *req);
 
 /* Takes over `body`. */
 void api_reply(struct evhttp_request *req, int code, json_t *body);

@@ -169,13 +169,22 @@ static void end(struct request *r)
 	free(r->text);
 }
 
-static int ask(const struct instance *in, const char *path, bool post, json_t **answer)
+/* `body`: NULL for a GET. */
+static int ask(const struct instance *in, const char *path, const char *body, bool put,
+	       json_t **answer)
 {
+	/* the agent is told all at once, without being asked whether it wants to hear */
+	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
 	struct request r = {.in = in};
 	int err = begin(&r, path);
 
-	if (!err && post)
-		curl_easy_setopt(r.easy, CURLOPT_POSTFIELDS, ""); /* nothing more to say */
+	if (!err && body) {
+		curl_easy_setopt(r.easy, CURLOPT_POSTFIELDS, body);
+		curl_easy_setopt(r.easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+		curl_easy_setopt(r.easy, CURLOPT_HTTPHEADER, headers);
+	}
+	if (!err && put)
+		curl_easy_setopt(r.easy, CURLOPT_CUSTOMREQUEST, "PUT");
 	if (!err)
 		err = outcome(&r, curl_easy_perform(r.easy));
 	if (!err) {
@@ -184,17 +193,27 @@ static int ask(const struct instance *in, const char *path, bool post, json_t **
 			err = fail(EPROTO, "the agent's answer is not JSON");
 	}
 	end(&r);
+	curl_slist_free_all(headers);
 	return err;
 }
 
 int client_get(const struct instance *in, const char *path, json_t **answer)
 {
-	return ask(in, path, false, answer);
+	return ask(in, path, NULL, false, answer);
 }
 
 int client_post(const struct instance *in, const char *path, json_t **answer)
 {
-	return ask(in, path, true, answer);
+	return ask(in, path, "", false, answer); /* nothing more to say */
+}
+
+int client_put(const struct instance *in, const char *path, const json_t *body, json_t **answer)
+{
+	char *text = json_dumps(body, JSON_COMPACT);
+	int err = text ? ask(in, path, text, true, answer) : -ENOMEM;
+
+	free(text);
+	return err;
 }
 
 /* Runs the transfer, and looks at other things meanwhile. */

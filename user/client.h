@@ -14,6 +14,8 @@
 int client_get(const struct instance *in, const char *path, json_t **answer);
 /* The same; asks for something to be done. */
 int client_post(const struct instance *in, const char *path, json_t **answer);
+/* The same; says what shall hold from now on. */
+int client_put(const struct instance *in, const char *path, const json_t *body, json_t **answer);
 
 /* How to read a stream of lines. */
 struct client_stream {

@@ -13,11 +13,13 @@ enum exit_status {
 };
 
 int cmd_attach(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_conns(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
+int cmd_policy(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_agent(int argc, char **argv);
 

@@ -9,25 +9,33 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent.h"
 #include "api.h"
+#include "capabilities.h"
 #include "cmd.h"
 #include "datapath.h"
+#include "detect.h"
 #include "doubts.h"
 #include "half_open.h"
+#include "inforce.h"
 #include "keys.h"
 #include "listeners.h"
 #include "log.h"
 #include "loop.h"
 #include "netlink.h"
+#include "policy_api.h"
+#include "published.h"
 #include "stream.h"
 #include "sysctls.h"
 #include "teardown.h"
+#include "timeouts.h"
 
 #define TICK_MS 250
 
@@ -36,30 +44,44 @@ struct agent {
 	struct state st;
 	struct stat state_file;
 	struct maps maps;
+	struct inforce inforce;
 	struct listeners *listeners;
+	struct published *published;
 	struct half_open *half_open;
+	struct timeouts *timeouts;
+	struct detect *detect;
 	struct stream *stream;
 	struct api *api;
 	struct loop *loop;
-	struct watch *tick, *second, *on_term, *on_int;
-	int sweep, forget, monitor;
+	struct watch *tick, *second, *on_term, *on_int, *on_hup;
+	int pid_fd, sweep, forget, alarm, monitor;
 	unsigned int seconds;
+	int reap_trouble, detect_trouble;
 	int tick_trouble, second_trouble; /* the last error that was logged */
 	bool changed;                     /* links or addresses, since the last second */
 	bool started, done;
+	bool lost; /* ... because no interface is left, or the namespace is gone */
 };
 
-/* Holds a lock on its process id's file as long as it lives: see instance_agent(). */
+/* Holds a lock on its process id's file as long as it lives: see instance_agent(). Whoever looks
+ * for an agent holds it too, for a moment. */
 static int hold_pid(const struct instance *in)
 {
-	int fd = open(in->pid, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int tries, fd = open(in->pid, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return fail(errno, "cannot open %s: %s", in->pid, strerror(errno));
-	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0)
-		return fail(errno, "cannot write %s: %s", in->pid, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB))
-		return fail(EEXIST, "another agent runs already");
+	for (tries = 0; flock(fd, LOCK_EX | LOCK_NB); tries++) {
+		if (errno != EWOULDBLOCK || tries == 50) {
+			close(fd);
+			return fail(EEXIST, "another agent runs already");
+		}
+		usleep(2000);
+	}
+	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0) {
+		close(fd);
+		return fail(EIO, "cannot write %s: %s", in->pid, strerror(errno));
+	}
 	return fd;
 }
 
@@ -74,10 +96,18 @@ static bool state_changed(const struct agent *a)
 
 static int load_state(struct agent *a)
 {
+	int err;
+
 	state_free(&a->st);
 	if (stat(a->in.state, &a->state_file))
 		return -ENOENT;
-	return state_load(&a->st, a->in.state);
+	err = state_load(&a->st, a->in.state);
+	sysctls_remember(&a->st);
+	if (a->inforce.now.policy)
+		state_follow(&a->st, a->inforce.now.policy);
+	if (a->listeners)
+		listeners_set_state(a->listeners, &a->st);
+	return err;
 }
 
 static int begin(struct agent *a)
@@ -88,15 +118,25 @@ static int begin(struct agent *a)
 		err = datapath_maps(&a->in, &a->maps);
 	if (err)
 		return err == -ENOENT ? fail(ENOENT, "nothing is attached") : err;
-	a->listeners = listeners_new(&a->maps, &a->st);
-	if (!a->listeners)
+	err = inforce_open(&a->inforce, &a->in, &a->st, &a->maps);
+	if (err)
+		return err;
+	a->listeners = listeners_new(&a->maps, &a->st, a->inforce.now.policy);
+	a->published = published_new();
+	if (!a->listeners || !a->published)
 		return -ENOMEM;
+	a->inforce.listeners = a->listeners;
+	listeners_set_published(a->listeners, a->published, published_refresh(a->published));
 	a->sweep = datapath_open_sweep(&a->in);
 	if (a->sweep < 0)
 		return fail(-a->sweep, "cannot open the sweep program: %s", strerror(-a->sweep));
 	a->forget = datapath_open_forget(&a->in);
 	if (a->forget < 0)
 		return fail(-a->forget, "cannot open the forget program: %s", strerror(-a->forget));
+	a->alarm = datapath_open_alarm(&a->in);
+	if (a->alarm < 0)
+		return fail(-a->alarm, "cannot open the alarm program: %s", strerror(-a->alarm));
+	sysctls_open();
 	a->monitor = netlink_monitor();
 	if (a->monitor < 0)
 		return fail(-a->monitor, "cannot follow interface changes: %s",
@@ -111,7 +151,7 @@ static void end_instance(struct agent *a)
 		teardown_iface(&a->in, &a->st, &a->st.ifaces[0], false);
 	teardown_instance(&a->in, &a->st);
 	instance_unlock(&a->in, true);
-	a->done = true;
+	a->done = a->lost = true;
 }
 
 /* Takes interfaces that vanished off the record. A command at work has precedence:
@@ -154,8 +194,8 @@ static int refresh_ifaces(struct agent *a)
 	int err = 0;
 
 	for (i = 0; !err && i < a->st.n_ifaces; i++) {
-		if (!a->st.ifaces[i].complete)
-			continue; /* an attach is at work */
+		if (!a->st.ifaces[i].complete || a->st.ifaces[i].leaving)
+			continue; /* a command is at work */
 		err = netlink_link(a->st.ifaces[i].ifindex, &link);
 		if (err == -ENODEV)
 			return prune(a, false);
@@ -223,10 +263,16 @@ static int each_second(struct agent *a, bool changed)
 	if (!err && (reload || changed))
 		err = refresh_ifaces(a);
 	listeners_see_nat(a->listeners);
+	listeners_set_published(a->listeners, a->published, published_refresh(a->published));
+	listeners_rest(a->listeners);
 	if (!err && !a->done)
 		err = refresh_settings(a);
 	if (!err && !a->done)
-		err = datapath_sweep(a->sweep);
+		err = timeouts_adapt(a->timeouts, &a->in, &a->st);
+	if (!err && !a->done)
+		err = timeouts_reap(a->timeouts, &a->st);
+	if (!err && !a->done)
+		err = datapath_sweep(a->sweep, false);
 	return err || a->done ? err : doubts_settle(&a->maps, &a->st, a->forget);
 }
 
@@ -243,12 +289,19 @@ static void on_tick(void *arg)
 {
 	struct agent *a = arg;
 	bool moved = netlink_changed(a->monitor) || !a->started;
+	int err;
 
 	a->started = true;
 	a->changed |= moved;
-	if (moved)
+	if (moved) {
 		stream_links_changed(a->stream);
-	tell(listeners_refresh(a->listeners, moved), &a->tick_trouble);
+		listeners_set_state(a->listeners, &a->st);
+	}
+	err = listeners_refresh(a->listeners, moved);
+	tell(err ? err : inforce_settle(&a->inforce), &a->tick_trouble);
+	tell(timeouts_reap(a->timeouts, &a->st), &a->reap_trouble);
+	detect_follow(a->detect, a->listeners);
+	tell(detect_look(a->detect), &a->detect_trouble);
 }
 
 static void on_second(void *arg)
@@ -272,7 +325,36 @@ static void on_stop(void *arg)
 	loop_end(a->loop);
 }
 
+/* Tells those who go by the policy. */
+static void follow_policy(struct agent *a)
+{
+	timeouts_follow(a->timeouts, a->inforce.now.policy);
+}
+
+static void on_reload(void *arg)
+{
+	struct agent *a = arg;
+
+	inforce_reload(&a->inforce);
+	follow_policy(a);
+}
+
 /* ---- what others can ask ---- */
+
+static void get_policy(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
+{
+	struct agent *a = arg;
+
+	policy_api_get(&a->inforce, req, query);
+}
+
+static void put_policy(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
+{
+	struct agent *a = arg;
+
+	policy_api_put(&a->inforce, req, query);
+	follow_policy(a);
+}
 
 static void get_events(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
 {
@@ -287,6 +369,22 @@ static void get_half_open(struct evhttp_request *req, const struct evkeyvalq *qu
 
 	(void)query;
 	api_reply(req, HTTP_OK, half_open_json(a->half_open));
+}
+
+static void get_timeouts(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
+{
+	struct agent *a = arg;
+
+	(void)query;
+	api_reply(req, HTTP_OK, timeouts_json(a->timeouts));
+}
+
+static void get_detection(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
+{
+	struct agent *a = arg;
+
+	(void)query;
+	api_reply(req, HTTP_OK, detect_json(a->detect));
 }
 
 static void reply_keys(struct evhttp_request *req, const struct agent *a,
@@ -353,13 +451,23 @@ static void post_rotate(struct evhttp_request *req, const struct evkeyvalq *quer
 
 static const struct api_route routes[] = {
 	{"/v1/events", "JSON lines, without end: type=A,B port=N host=ADDRESS backlog=N follow=0|1",
-	 get_events, NULL},
+	 .get = get_events},
 	{"/v1/half-open",
 	 "half-open connections of each service, as synstile and as the kernel count them",
-	 get_half_open, NULL},
-	{"/v1/keys", "keys of the cookies, newest first: state and age, never the secret", get_keys,
-	 NULL},
-	{"/v1/keys/rotate", "makes a new key; answers as /v1/keys", NULL, post_rotate},
+	 .get = get_half_open},
+	{"/v1/timeouts",
+	 "how the kernel follows the SYN timeouts, and how many of its half-open "
+	 "connections were ended",
+	 .get = get_timeouts},
+	{"/v1/detection", "how each service is doing: calm or under attack, why, and from where",
+	 .get = get_detection},
+	{"/v1/keys", "keys of the cookies, newest first: state and age, never the secret",
+	 .get = get_keys},
+	{"/v1/keys/rotate", "makes a new key; answers as /v1/keys", .post = post_rotate},
+	{"/v1/policy",
+	 "the policy in force, and where each value comes from (brief=1: without them); PUT puts "
+	 "another one in force (dry_run=1: says what that would change)",
+	 .get = get_policy, .put = put_policy, .body_max = POLICY_BODY_MOST},
 	{},
 };
 
@@ -368,10 +476,14 @@ static const struct api_route routes[] = {
 static int serve(struct agent *a)
 {
 	a->half_open = half_open_new(&a->maps);
+	a->timeouts = timeouts_new(&a->maps, a->forget, a->sweep);
 	a->loop = loop_new();
-	if (!a->half_open || !a->loop)
+	if (!a->half_open || !a->timeouts || !a->loop)
 		return -ENOMEM;
-	a->stream = stream_new(a->loop, &a->in, &a->st, &a->maps);
+	a->detect = detect_new(&a->maps, a->alarm);
+	if (!a->detect)
+		return -ENOMEM;
+	a->stream = stream_new(a->loop, &a->in, &a->st, &a->maps, a->detect);
 	if (!a->stream)
 		return -ENOMEM;
 	a->api = api_new(a->loop, a->in.sock, routes, a);
@@ -381,36 +493,72 @@ static int serve(struct agent *a)
 	a->second = watch_timer(a->loop, on_second, a);
 	a->on_term = watch_signal(a->loop, SIGTERM, on_stop, a);
 	a->on_int = watch_signal(a->loop, SIGINT, on_stop, a);
-	return a->tick && a->second && a->on_term && a->on_int ? 0 : -ENOMEM;
+	a->on_hup = watch_signal(a->loop, SIGHUP, on_reload, a);
+	follow_policy(a);
+	return a->tick && a->second && a->on_term && a->on_int && a->on_hup ? 0 : -ENOMEM;
 }
 
-static void run(struct agent *a)
+static int open_all(struct agent *a)
 {
-	watch_every(a->tick, TICK_MS);
-	watch_every(a->second, 1000);
-	on_tick(a);
-	on_second(a);
-	if (!a->done)
-		loop_run(a->loop);
+	int err = begin(a);
+
+	if (err)
+		return err;
+	/* one reader of events, one server: only who holds the lock */
+	a->pid_fd = hold_pid(&a->in);
+	return a->pid_fd < 0 ? a->pid_fd : serve(a);
+}
+
+struct agent *agent_new(const struct instance *in)
+{
+	struct agent *a = calloc(1, sizeof(*a));
+	int err;
+
+	if (!a)
+		return NULL;
+	a->in = *in;
+	a->in.lock_fd = -1;
+	a->maps = (struct maps)NO_MAPS;
+	a->pid_fd = a->sweep = a->forget = a->alarm = a->monitor = -1;
+	a->inforce.trie = -1;
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	err = open_all(a);
+	if (!err)
+		return a;
+	fail(-err, "%s", strerror(-err));
+	agent_free(a);
+	return NULL;
 }
 
 /* In the order in which they need each other. */
-static void free_all(struct agent *a)
+void agent_free(struct agent *a)
 {
+	const int fds[] = {a->sweep, a->forget, a->alarm, a->monitor, a->pid_fd};
+	size_t i;
+
 	api_free(a->api);
 	stream_free(a->stream);
+	detect_free(a->detect);
 	half_open_free(a->half_open);
+	timeouts_free(a->timeouts);
 	watch_free(a->tick);
 	watch_free(a->second);
 	watch_free(a->on_term);
 	watch_free(a->on_int);
+	watch_free(a->on_hup);
 	loop_free(a->loop);
 	state_free(&a->st);
 	listeners_free(a->listeners);
+	published_free(a->published);
+	inforce_close(&a->inforce);
 	maps_close(&a->maps);
+	for (i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	free(a);
 }
 
-/* Complaints went to whoever started us; they see by the end of stderr that we are at work. */
 static void go_silent(const struct agent *a)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -422,29 +570,73 @@ static void go_silent(const struct agent *a)
 	}
 }
 
+/* Is any interface left that no detach is at work on? */
+static bool still_attached(struct agent *a)
+{
+	bool any = false;
+	size_t i;
+
+	if (a->done || load_state(a)) {
+		fail_clear();
+		return false;
+	}
+	for (i = 0; i < a->st.n_ifaces; i++)
+		any |= !a->st.ifaces[i].leaving;
+	return any;
+}
+
+static void say_farewell(struct agent *a)
+{
+	const char *option = a->in.netns[0] ? " -n " : "", *name;
+
+	if (!still_attached(a)) {
+		warn("the agent ends: %s", a->lost ? "nothing is left to protect" : "detached");
+		return;
+	}
+	name = a->st.ifaces[0].name;
+	warn("the agent ends; protection stays on: `synstile%s%s run %s` takes the work up "
+	     "again, `synstile%s%s detach --all` takes protection off",
+	     option, a->in.netns, name, option, a->in.netns);
+}
+
+bool agent_run(struct agent *a, bool foreground)
+{
+	capabilities_drop();
+	if (!foreground)
+		go_silent(a);
+	watch_every(a->tick, TICK_MS);
+	watch_every(a->second, 1000);
+	on_tick(a);
+	on_second(a);
+	if (!a->done)
+		loop_run(a->loop);
+	if (!a->done)
+		timeouts_end(a->timeouts, &a->in, &a->st);
+	if (foreground)
+		say_farewell(a);
+	if (!a->done) {
+		/* last what others look at before they start another one */
+		unlink(a->in.sock);
+		unlink(a->in.pid);
+	}
+	return !a->lost;
+}
+
 int cmd_agent(int argc, char **argv)
 {
-	struct agent a = {.maps = NO_MAPS};
-	int err = common_open(&a.in), pid_fd;
+	struct instance in;
+	struct agent *a = NULL;
+	bool well;
+	int err = common_open(&in);
 
 	(void)argc;
 	(void)argv;
 	prctl(PR_SET_NAME, "synstile"); /* not "exe", which attach started */
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
 	if (!err)
-		err = begin(&a);
-	pid_fd = err ? err : hold_pid(&a.in);
-	/* one reader of events, one server: only who holds the lock */
-	err = pid_fd < 0 ? pid_fd : serve(&a);
-	if (err)
-		return common_failed(err);
-	go_silent(&a);
-	run(&a);
-	if (!a.done) {
-		unlink(a.in.pid);
-		unlink(a.in.sock);
-	}
-	free_all(&a);
-	return STATUS_OK;
+		a = agent_new(&in);
+	if (!a)
+		return common_failed(err ? err : -ENOMEM);
+	well = agent_run(a, false);
+	agent_free(a);
+	return well ? STATUS_OK : STATUS_FAILED;
 }

@@ -3,24 +3,28 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <net/if.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "adopt.h"
+#include "agent.h"
+#include "backlogs.h"
 #include "cmd.h"
 #include "datapath.h"
 #include "doctor_needs.h"
+#include "inforce.h"
 #include "keys.h"
 #include "listeners.h"
 #include "log.h"
 #include "nat.h"
 #include "netlink.h"
 #include "probe.h"
+#include "published.h"
+#include "services.h"
+#include "start_agent.h"
 #include "sysctls.h"
 #include "teardown.h"
 
@@ -32,10 +36,12 @@ enum cookie_choice {
 
 /* What the command line asks for. */
 struct request {
+	const char *command;
+	bool run; /* be the agent, in the foreground */
 	bool mode_given;
 	enum service_mode mode;
 	enum cookie_choice cookies;
-	const char *ports;
+	const char *ports, *policy;
 	u32 key_life; /* s; 0: not given */
 	struct datapath_options opts;
 	int n;
@@ -56,7 +62,10 @@ struct work {
 	struct state st;
 	struct request *req;
 	struct maps maps;
+	struct standing standing; /* generation 0: nothing is in force yet */
 	struct listeners *listeners;
+	struct published *published;
+	struct agent *agent; /* of run */
 	struct target targets[MAX_IFACES];
 	size_t n_targets;
 	size_t sysctls_before; /* changed by earlier attaches */
@@ -113,6 +122,9 @@ static bool set_option(struct request *r, int c)
 		w = word(optarg, cookies, 3);
 		r->cookies = w;
 		return w >= 0;
+	case 'P':
+		r->policy = optarg;
+		return true; /* read later */
 	case 'k':
 		return !keys_parse_life(optarg, &r->key_life);
 	default:
@@ -125,29 +137,34 @@ static bool parse(struct request *r, int argc, char **argv, int *status)
 	static const struct option options[] = {COMMON_LONG,
 						{"mode", required_argument, NULL, 'm'},
 						{"ports", required_argument, NULL, 'p'},
+						{"policy", required_argument, NULL, 'P'},
 						{"xdp", required_argument, NULL, 'x'},
 						{"tc", required_argument, NULL, 't'},
 						{"cookies", required_argument, NULL, 'c'},
 						{"key-life", required_argument, NULL, 'k'},
 						{"max-flows", required_argument, NULL, 'f'},
 						{}};
-	static const char set[] = "mpxtckf";
-	static const char *const expected[] = {
-		"observe, auto or always", "ports",
-		"native, skb or auto",     "tcx, clsact or auto",
-		"own, kernel or auto",     "a time from 2m to 24h such as 15m",
-		"1024 to 268435456"};
+	static const char set[] = "mpPxtckf";
+	static const char *const expected[] = {"observe, auto or always",
+					       "ports",
+					       "a file",
+					       "native, skb or auto",
+					       "tcx, clsact or auto",
+					       "own, kernel or auto",
+					       "a time from 2m to 24h such as 15m",
+					       "1024 to 268435456"};
 	struct ports ports;
 	int c;
 
-	while ((c = getopt_long(argc, argv, COMMON_SHORT "m:p:x:t:c:k:f:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, COMMON_SHORT "m:p:P:x:t:c:k:f:", options, NULL)) !=
+	       -1) {
 		const char *at = strchr(set, c);
 
 		if (!at || c == '?') {
-			if (common_option(c, "attach", status))
+			if (common_option(c, r->command, status))
 				return false;
 		} else if (!set_option(r, c)) {
-			*status = common_usage("attach", "-%c takes %s, not \"%s\"", c,
+			*status = common_usage(r->command, "-%c takes %s, not \"%s\"", c,
 					       expected[at - set], optarg);
 			return false;
 		}
@@ -156,11 +173,11 @@ static bool parse(struct request *r, int argc, char **argv, int *status)
 	r->n = argc - optind;
 	r->names = argv + optind;
 	if (!r->n)
-		common_usage("attach", "which interface? `ip -br link` lists them");
+		common_usage(r->command, "which interface? `ip -br link` lists them");
 	else if (r->n > MAX_IFACES)
-		common_usage("attach", "more than %d interfaces", MAX_IFACES);
+		common_usage(r->command, "more than %d interfaces", MAX_IFACES);
 	else if (r->ports && ports_parse(&ports, r->ports))
-		common_usage("attach", "%s", fail_reason(0));
+		common_usage(r->command, "%s", fail_reason(0));
 	else
 		return true;
 	return false;
@@ -209,7 +226,8 @@ static int check_interface(struct work *w, const char *name)
 		return err;
 	err = check_attached(w, name);
 	if (err == 1)
-		printf("%s: attached already; its agent had ended and is started again\n", name);
+		printf("%s: attached already; its agent had ended and %s\n", name,
+		       w->req->run ? "this one takes its work up" : "is started again");
 	if (err)
 		return err == 1 ? 0 : err;
 	err = datapath_in_the_way(t->link.ifindex, name, w->req->opts.freplace, &t->dispatcher);
@@ -221,7 +239,8 @@ static int check_interface(struct work *w, const char *name)
 	return 0;
 }
 
-static int choose_cookies(struct state *st, enum cookie_choice choice, const struct features *f)
+static int choose_cookies(struct state *st, enum cookie_choice choice, bool protects,
+			  const struct features *f)
 {
 	bool nat = nat_present();
 	int err = needs_cookies(f);
@@ -232,7 +251,7 @@ static int choose_cookies(struct state *st, enum cookie_choice choice, const str
 		return fail(EOPNOTSUPP,
 			    "--cookies own: this kernel has no bpf_sk_assign_tcp_reqsk(), which "
 			    "Linux 6.9 and later have; use --cookies kernel");
-	if (choice == COOKIES_OWN && nat && st->mode != MODE_OBSERVE)
+	if (choice == COOKIES_OWN && nat && protects)
 		return fail(
 			EOPNOTSUPP,
 			"--cookies own: netfilter translates addresses here (`nft list ruleset`; "
@@ -245,6 +264,85 @@ static int choose_cookies(struct state *st, enum cookie_choice choice, const str
 		 : nat ? "netfilter translates addresses here, which own cookies do not survive"
 		       : "the kernel has bpf_sk_assign_tcp_reqsk()");
 	return 0;
+}
+
+/* ---- the policy ---- */
+
+static int read_policy(struct work *w, const char *file)
+{
+	struct policy_errors errors = {0};
+	char *path = realpath(file, NULL); /* the agent will read it again by its name */
+	size_t i;
+	int err;
+
+	if (!path)
+		return fail(errno, "--policy %s: %s", file, strerror(errno));
+	err = policy_read(path, &w->standing.policy, &errors);
+	for (i = 0; i < errors.n; i++)
+		fprintf(stderr, "%s\n", errors.at[i]);
+	if (errors.n)
+		err = fail(EINVAL, "nothing is attached: the policy in %s has %zu error%s", path,
+			   errors.n, errors.n == 1 ? "" : "s");
+	policy_errors_free(&errors);
+	free(path);
+	return err;
+}
+
+/* That which is asked for is the one in force? */
+static int check_same_policy(struct work *w)
+{
+	struct policy *now = w->standing.policy;
+	bool same;
+	int err;
+
+	if (!w->req->policy)
+		return 0;
+	err = read_policy(w, w->req->policy);
+	if (err)
+		return err;
+	same = policy_same_files(now, w->standing.policy);
+	policy_free(w->standing.policy);
+	w->standing.policy = now;
+	return same ? 0
+		    : fail(EINVAL,
+			   "--policy %s: another policy is in force already (%s); use `synstile "
+			   "policy apply %s`",
+			   w->req->policy, policy_file_name(now) ?: "what is built in",
+			   w->req->policy);
+}
+
+/* That in force, if there is one; else the one asked for, or that of the usual place. */
+static int choose_policy(struct work *w)
+{
+	struct maps m = NO_MAPS;
+	u32 generation = 0;
+	int err = datapath_maps(&w->in, &m);
+
+	if (!err)
+		err = maps_generation(&m, &generation);
+	maps_close(&m);
+	if (err && err != -ENOENT)
+		return err;
+	if (generation) {
+		err = standing_load(&w->standing, &w->in, generation);
+		return err ? err : check_same_policy(w);
+	}
+	if (w->req->policy || !access(POLICY_DEFAULT_FILE, F_OK))
+		return read_policy(w, w->req->policy ?: POLICY_DEFAULT_FILE);
+	w->standing.policy = policy_built_in();
+	return w->standing.policy ? 0 : -ENOMEM;
+}
+
+/* The first policy of an instance is in force before any packet comes. */
+static int record_policy(struct work *w)
+{
+	struct moment now = moment_now();
+
+	if (w->standing.generation)
+		return 0;
+	w->standing.generation = 1;
+	moment_timestamp(&now, now.monotonic, w->standing.applied);
+	return standing_save(&w->in, NULL, &w->standing);
 }
 
 /* A further interface shares mode, cookies, ports and tables with those attached already. */
@@ -278,6 +376,26 @@ static int check_same(const struct request *r, const struct state *st)
 	return 0;
 }
 
+/* What the command line says, for good. */
+static void take_options(struct work *w)
+{
+	struct state *st = &w->st;
+	struct request *r = w->req;
+	const struct value *host = w->standing.policy->host;
+
+	st->cookie = w->in.cookie;
+	st->ports = r->ports ? strdup(r->ports) : NULL;
+	st->mode = r->mode;
+	st->mode_given = r->mode_given;
+	st->key_life = r->key_life;
+	st->key_life_given = r->key_life;
+	st->max_flows = r->opts.max_flows;
+	st->max_flows_given = r->opts.max_flows;
+	policy_take_options(w->standing.policy, st);
+	r->opts.max_flows = host[HV_MAX_FLOWS].n;
+	r->opts.max_verified = host[HV_MAX_VERIFIED].n;
+}
+
 static int settle(struct work *w, bool fresh)
 {
 	struct state *st = &w->st;
@@ -287,17 +405,23 @@ static int settle(struct work *w, bool fresh)
 
 	probe_features(&f);
 	err = needs_btf(&f);
+	if (!err)
+		err = choose_policy(w);
 	if (err)
 		return err;
-	if (!fresh) {
-		err = check_same(r, st);
-	} else {
-		st->cookie = w->in.cookie;
-		st->mode = r->mode;
-		st->ports = r->ports ? strdup(r->ports) : NULL;
-		st->key_life = r->key_life ? r->key_life : KEY_LIFE_DEFAULT;
-		err = choose_cookies(st, r->cookies, &f);
-	}
+	if (fresh)
+		take_options(w);
+	else
+		policy_take_options(w->standing.policy, st);
+	/* an agent that was killed may have put a policy in force, and not come to write this */
+	if (state_follow(st, w->standing.policy) && !fresh)
+		err = state_save(st, w->in.state);
+	if (err)
+		return err;
+	err = fresh ? choose_cookies(st, r->cookies, policy_protects(w->standing.policy), &f)
+		    : check_same(r, st);
+	if (!err)
+		err = policy_suits(w->standing.policy, st);
 	if (!err && r->key_life && st->kernel_cookies)
 		err = fail(EINVAL,
 			   "--key-life: with the kernel's cookies (%s) the key is the "
@@ -335,6 +459,16 @@ static int load_programs(struct work *w)
 	return err == -ENOENT ? fail(ENOENT, "maps vanished from %s meanwhile", w->in.pins) : err;
 }
 
+static int fill_listeners(struct work *w)
+{
+	w->listeners = listeners_new(&w->maps, &w->st, w->standing.policy);
+	w->published = published_new();
+	if (!w->listeners || !w->published)
+		return -ENOMEM;
+	listeners_set_published(w->listeners, w->published, published_refresh(w->published));
+	return listeners_refresh(w->listeners, true);
+}
+
 /* Settings and listeners, before the first packet is looked at. */
 static int fill_maps(struct work *w)
 {
@@ -353,19 +487,19 @@ static int fill_maps(struct work *w)
 		err = keys_new_settings(&set, monotonic_now());
 	if (!err)
 		err = sysctls_settings(&set, w->st.mode, w->st.ifaces[0].name);
+	if (!err && !set.generation)
+		err = inforce_first_rules(&w->maps, w->standing.policy);
+	set.generation = w->standing.generation;
 	if (!err)
 		err = maps_set_settings(&w->maps, &set);
 	keys_forget(&set);
-	if (err)
-		return err;
-	w->listeners = listeners_new(&w->maps, &w->st);
-	return w->listeners ? listeners_refresh(w->listeners, true) : -ENOMEM;
+	return err ? err : fill_listeners(w);
 }
 
 static int take_connections(struct work *w)
 {
 	size_t n;
-	int err = adopt(&w->maps, w->listeners, &n);
+	int err = adopt(&w->maps, &n);
 
 	if (!err)
 		w->adopted = n;
@@ -416,66 +550,14 @@ static int finish(struct work *w)
 	return err ? err : state_save(&w->st, w->in.state);
 }
 
-static void become_agent(const struct instance *in, int errors)
+static int provide_agent(struct work *w)
 {
-	int null = open("/dev/null", O_RDWR);
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	setsid();
-	if (chdir("/") || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(errors, 2) < 0)
-		_exit(STATUS_FAILED);
-	close_range(3, ~0U, 0); /* above all the instance's lock */
-	if (in->netns[0])
-		execl("/proc/self/exe", "synstile", "-n", in->netns, "agent", NULL);
-	else
-		execl("/proc/self/exe", "synstile", "agent", NULL);
-	_exit(STATUS_FAILED);
-}
-
-/* The agent complains to `errors`, and closes it when it is at work. */
-static int await_agent(const struct instance *in, int errors)
-{
-	struct pollfd p = {.fd = errors, .events = POLLIN};
-	char text[512] = "";
-	size_t n = 0;
-	ssize_t got = 1;
-
-	while (got > 0 && n < sizeof(text) - 1 && poll(&p, 1, 10000) == 1) {
-		got = read(errors, text + n, sizeof(text) - 1 - n);
-		n += got > 0 ? got : 0;
-	}
-	text[strcspn(text, "\n")] = 0;
-	if (instance_agent(in))
+	if (instance_agent(&w->in))
 		return 0;
-	return fail(ECHILD, "the agent does not start: %s", text[0] ? text : "it says nothing");
-}
-
-static int start_agent(const struct instance *in)
-{
-	int pipes[2], err;
-	pid_t pid;
-
-	if (instance_agent(in))
-		return 0;
-	if (pipe2(pipes, O_CLOEXEC))
-		return -errno;
-	fflush(NULL);
-	pid = fork();
-	if (!pid)
-		become_agent(in, pipes[1]);
-	close(pipes[1]);
-	if (pid < 0)
-		err = fail(errno, "cannot start the agent: %s", strerror(errno));
-	else
-		err = await_agent(in, pipes[0]);
-	close(pipes[0]);
-	if (err && pid > 0) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
-	return err;
+	if (!w->req->run)
+		return start_agent(&w->in);
+	w->agent = agent_new(&w->in);
+	return w->agent ? 0 : -ENOMEM;
 }
 
 /* ---- all or nothing ---- */
@@ -483,12 +565,16 @@ static int start_agent(const struct instance *in)
 static int record(struct work *w)
 {
 	size_t i;
-	int err = sysctls_plan(&w->st);
+	int err = policy_protects(w->standing.policy) ? sysctls_plan(&w->st) : 0;
 
+	if (!err)
+		err = sysctls_plan_backlogs(&w->st, w->standing.policy);
 	for (i = 0; !err && i < w->n_targets; i++)
 		if (!state_add(&w->st, w->targets[i].name, w->targets[i].link.ifindex))
 			err = -E2BIG;
-	return err ? err : state_save(&w->st, w->in.state);
+	if (!err)
+		err = state_save(&w->st, w->in.state);
+	return err ? err : record_policy(w);
 }
 
 static int execute(struct work *w)
@@ -505,7 +591,7 @@ static int execute(struct work *w)
 		err = attach_programs(w);
 	if (!err)
 		err = finish(w);
-	return err ? err : start_agent(&w->in);
+	return err ? err : provide_agent(w);
 }
 
 static void undo(struct work *w)
@@ -534,7 +620,17 @@ static void release(struct work *w)
 	for (i = 0; i < w->n_targets; i++)
 		datapath_close(w->targets[i].dp);
 	listeners_free(w->listeners);
+	published_free(w->published);
+	standing_free(&w->standing);
 	maps_close(&w->maps);
+}
+
+static void report_backlogs(const struct state *st)
+{
+	json_t *backlogs = backlogs_json(st);
+
+	backlogs_print(backlogs);
+	json_decref(backlogs);
 }
 
 static void report(const struct work *w)
@@ -561,11 +657,34 @@ static void report(const struct work *w)
 		printf("other XDP programs cannot share the interface: this kernel refuses "
 		       "libxdp's dispatcher "
 		       "(freplace)\n");
+	if (policy_file_name(w->standing.policy))
+		printf("policy %s\n", policy_file_name(w->standing.policy));
 	printf("mode %s, %s cookies (%s)\n", mode_name(w->st.mode),
 	       w->st.kernel_cookies ? "kernel" : "own", w->st.why);
 	printf("%zu port%s on %zu address%s and port%s protected, %zu connection%s adopted\n",
 	       services, services == 1 ? "" : "s", pairs, pairs == 1 ? "" : "es",
 	       pairs == 1 ? "" : "s", w->adopted, w->adopted == 1 ? "" : "s");
+	report_backlogs(&w->st);
+}
+
+/* The foreground is for one who does all of the work. */
+static int check_alone(const struct work *w)
+{
+	const char *option = w->in.netns[0] ? " -n " : "", *name = w->req->names[0];
+	int pid = instance_agent(&w->in);
+
+	if (!pid)
+		return 0;
+	if (state_find((struct state *)&w->st, name))
+		return fail(EEXIST,
+			    "%s: agent PID %d already protects it; stop it with `kill %d` "
+			    "(protection stays on), or use `synstile%s%s status`",
+			    name, pid, pid, option, w->in.netns);
+	return fail(EEXIST,
+		    "%s: agent PID %d is at work here already, for %s; `synstile%s%s attach %s` "
+		    "gives it one more interface",
+		    name, pid, w->st.n_ifaces ? w->st.ifaces[0].name : "others", option,
+		    w->in.netns, name);
 }
 
 static int attach(struct work *w)
@@ -573,13 +692,17 @@ static int attach(struct work *w)
 	int err = teardown_stale(&w->in, &w->st);
 	bool fresh = err == -ENOENT;
 
+	teardown_vanished(&w->in);
 	if (fresh)
 		err = 0;
+	sysctls_remember(&w->st);
 	w->sysctls_before = w->st.n_sysctls;
+	if (!err && w->req->run)
+		err = check_alone(w);
 	if (!err)
 		err = check(w, fresh);
 	if (!err)
-		err = w->n_targets ? execute(w) : start_agent(&w->in);
+		err = w->n_targets ? execute(w) : provide_agent(w);
 	if (err)
 		undo(w);
 	else
@@ -588,31 +711,63 @@ static int attach(struct work *w)
 	return err;
 }
 
-int cmd_attach(int argc, char **argv)
+/* From here to the end without a break: it is done, or undone, within a second or two. */
+static void hold_signals(sigset_t *before)
 {
-	struct request r = {.mode = MODE_AUTO};
-	static struct work w = {.maps = NO_MAPS};
 	sigset_t wait;
-	int status, err;
 
-	if (!parse(&r, argc, argv, &status))
-		return status;
-	w.req = &r;
-	err = common_open(&w.in);
-	if (!err)
-		err = instance_bpffs(&w.in, true);
-	/* from here to the end without a break: it is done, or undone, within a second or two */
 	sigemptyset(&wait);
 	sigaddset(&wait, SIGINT);
 	sigaddset(&wait, SIGTERM);
 	sigaddset(&wait, SIGHUP);
-	sigprocmask(SIG_BLOCK, &wait, NULL);
+	sigprocmask(SIG_BLOCK, &wait, before);
+}
+
+static int be_agent(struct agent *a)
+{
+	bool well = agent_run(a, true);
+
+	agent_free(a);
+	return well ? STATUS_OK : STATUS_FAILED;
+}
+
+static int attach_or_run(struct request *r, int argc, char **argv)
+{
+	static struct work w = {.maps = NO_MAPS};
+	sigset_t signals;
+	int status, err;
+
+	if (!parse(r, argc, argv, &status))
+		return status;
+	w.req = r;
+	err = common_open(&w.in);
 	if (!err)
-		err = instance_lock(&w.in, "attach");
+		err = instance_bpffs(&w.in, true);
+	hold_signals(&signals);
+	if (!err)
+		err = instance_lock(&w.in, r->command);
 	if (!err) {
 		err = attach(&w);
 		instance_unlock(&w.in, !w.st.n_ifaces);
 	}
 	state_free(&w.st);
-	return err ? common_failed(err) : STATUS_OK;
+	if (err)
+		return common_failed(err);
+	fflush(stdout);
+	sigprocmask(SIG_SETMASK, &signals, NULL);
+	return w.agent ? be_agent(w.agent) : STATUS_OK;
+}
+
+int cmd_attach(int argc, char **argv)
+{
+	struct request r = {.command = "attach", .mode = MODE_AUTO};
+
+	return attach_or_run(&r, argc, argv);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct request r = {.command = "run", .run = true, .mode = MODE_AUTO};
+
+	return attach_or_run(&r, argc, argv);
 }

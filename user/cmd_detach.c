@@ -39,32 +39,49 @@ static int load(const struct instance *in, struct state *st)
 	return teardown_stale(in, st);
 }
 
+/* Notes which ones go before any of it is done: if this process is killed, whoever comes next
+ * knows what was meant. Returns how many stay. */
+static size_t mark(const struct instance *in, struct state *st, bool all, int n, char **names)
+{
+	size_t k, stay = 0;
+	int i;
+
+	for (i = 0; !all && i < n; i++)
+		state_find(st, names[i])->leaving = true;
+	for (k = 0; k < st->n_ifaces; k++) {
+		st->ifaces[k].leaving |= all;
+		stay += !st->ifaces[k].leaving;
+	}
+	if (state_save(st, in->state)) { /* such as a full disk */
+		debug("%s; going on without", fail_reason(0));
+		fail_clear();
+	}
+	return stay;
+}
+
 static int detach(struct instance *in, struct state *st, bool all, int n, char **names)
 {
 	struct attachment *at;
-	int i, err;
+	size_t stay;
+	int i, err = 0;
 
 	for (i = 0; !all && i < n; i++)
 		if (!state_find(st, names[i]))
 			return not_attached(st, names[i]);
-	for (i = 0; !all && i < n; i++) {
-		at = state_find(st, names[i]);
-		if (!at) /* named twice */
-			continue;
-		if (st->n_ifaces > 1)
+	stay = mark(in, st, all, n, names);
+	/* the agent first: it would undo a vanished interface on its own account */
+	if (!stay)
+		err = instance_stop_agent(in);
+	for (at = st->ifaces; at < st->ifaces + st->n_ifaces;) {
+		if (at->leaving)
 			teardown_iface(in, st, at, true);
 		else
-			all = true;
+			at++;
 	}
-	if (!all) {
+	if (stay)
 		err = state_save(st, in->state);
-		return err ? common_failed(err) : STATUS_OK;
-	}
-	/* the agent first: it would undo a vanished interface on its own account */
-	err = instance_stop_agent(in);
-	while (st->n_ifaces)
-		teardown_iface(in, st, &st->ifaces[0], true);
-	teardown_instance(in, st);
+	else
+		teardown_instance(in, st);
 	return err ? common_failed(err) : STATUS_OK;
 }
 

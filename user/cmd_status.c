@@ -18,6 +18,9 @@
 #include "nat.h"
 #include "netlink.h"
 #include "running.h"
+#include "status_attacks.h"
+#include "status_kernel.h"
+#include "status_services.h"
 
 static const char *const oddity_names[ODD_COUNT] = {
 #define X(id, name, help) [ODD_##id] = name,
@@ -73,83 +76,6 @@ static json_t *iface_json(const struct instance *in, const struct attachment *at
 			 "counters", counters_json(sum));
 }
 
-struct addresses {
-	json_t *of[SYNSTILE_MAX_SERVICES];
-	u32 slot;
-};
-
-static int on_listener(const struct listener_key *key, const struct listen_entry *value, void *arg)
-{
-	struct addresses *a = arg;
-	char text[INET6_ADDRSTRLEN];
-
-	u16 service = value->service[a->slot];
-
-	if (service < SYNSTILE_MAX_SERVICES && a->of[service])
-		json_array_append_new(a->of[service],
-				      json_string(addr_text(&key->addr, text)));
-	return 0;
-}
-
-static double seconds_since(u64 then)
-{
-	struct timespec now;
-	u64 ns;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ns = now.tv_sec * 1000000000ULL + now.tv_nsec;
-	return then && ns > then ? (ns - then) / 1e9 : 0;
-}
-
-/* `addresses` becomes part of the answer. */
-static json_t *service_json(const struct service *s, const struct pressure *p, json_t *addresses)
-{
-	const char *state = s->mode == MODE_ALWAYS        ? "always"
-			    : p->state == PRESSURE_ATTACK ? "attack"
-							  : "calm";
-
-	/* `rate` is that of the last whole window: it stands still when no SYN comes */
-	return json_pack("{s:i, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:o}", "port", ntohs(s->port),
-			 "mode", mode_name(s->mode), "state", state, "state_seconds",
-			 seconds_since(p->since), "rate",
-			 (json_int_t)(seconds_since(p->window_start) > 2 ? 0 : p->rate),
-			 "half_open", (json_int_t)(p->half_open > 0 ? p->half_open : 0),
-			 "half_open_bound", (json_int_t)s->half_open_attack_above, "attacks",
-			 (json_int_t)p->attacks, "addresses", addresses);
-}
-
-/* In the order of their ports. */
-static json_t *services_json(const struct maps *m)
-{
-	static struct addresses a;
-	static u16 by_port[65536];
-	json_t *list = json_array();
-	struct pressure p;
-	struct service s;
-	u32 i, port, generation = 0;
-
-	maps_generation(m, &generation);
-	a.slot = policy_slot(generation);
-	for (i = 1; i < SYNSTILE_MAX_SERVICES; i++) {
-		if (maps_service(m, i, &s) || !s.used)
-			break;
-		by_port[ntohs(s.port)] = i;
-		a.of[i] = json_array();
-	}
-	maps_listeners(m, on_listener, &a);
-	for (port = 1; port < 65536; port++) {
-		i = by_port[port];
-		if (!i)
-			continue;
-		/* a service outlives its listeners: without one it is nothing to show */
-		if (!json_array_size(a.of[i]) || maps_service(m, i, &s) || maps_pressure(m, i, &p))
-			json_decref(a.of[i]);
-		else
-			json_array_append_new(list, service_json(&s, &p, a.of[i]));
-	}
-	return list;
-}
-
 static json_t *flows_json(const struct maps *m)
 {
 	struct flow_counts c;
@@ -164,13 +90,22 @@ static json_t *flows_json(const struct maps *m)
 			 (json_int_t)c.by_phase[FLOW_CLOSED]);
 }
 
-static json_t *agent_json(const struct instance *in)
+/* Without one: the command that starts it again. */
+static json_t *agent_json(const struct instance *in, const struct state *st)
 {
 	int pid = instance_agent(in);
+	char start[2048] = "synstile";
+	size_t i, n;
 
-	if (!pid)
-		return json_pack("{s:b}", "running", 0);
-	return json_pack("{s:b, s:i}", "running", 1, "pid", pid);
+	if (pid)
+		return json_pack("{s:b, s:i}", "running", 1, "pid", pid);
+	n = strlen(start);
+	if (in->netns[0])
+		n += snprintf(start + n, sizeof(start) - n, " -n %s", in->netns);
+	n += snprintf(start + n, sizeof(start) - n, " attach");
+	for (i = 0; i < st->n_ifaces; i++)
+		n += snprintf(start + n, sizeof(start) - n, " %s", st->ifaces[i].name);
+	return json_pack("{s:b, s:s}", "running", 0, "start", start);
 }
 
 static json_t *oddities_json(const struct maps *m)
@@ -203,9 +138,17 @@ static json_t *lost_json(const struct maps *m)
 	return j;
 }
 
-static bool held_by_nat(const struct state *st)
+/* Without an agent, the services do not know of NAT that came later. */
+static bool held_by_nat(const struct running *r)
 {
-	return !st->kernel_cookies && st->mode != MODE_OBSERVE && nat_present();
+	struct service s;
+	bool wants = false;
+	u32 i;
+
+	for (i = 1; !wants && i < SYNSTILE_MAX_SERVICES; i++)
+		wants = !maps_service(&r->maps, i, &s) && s.used &&
+			(s.mode != MODE_OBSERVE || s.held == HELD_NAT);
+	return !r->st.kernel_cookies && wants && nat_present();
 }
 
 static json_t *collect(const struct running *r)
@@ -225,8 +168,8 @@ static json_t *collect(const struct running *r)
 		"{s:s, s:s, s:b, s:s, s:s, s:b, s:s?, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
 		"instance", in->name, "mode", mode_name(st->mode), "ready",
 		!!(set.flags & SET_READY), "cookies", st->kernel_cookies ? "kernel" : "own",
-		"cookies_why", st->why, "held_by_nat", held_by_nat(st), "ports", st->ports, "agent",
-		agent_json(in), "interfaces", ifaces, "services", services_json(&r->maps),
+		"cookies_why", st->why, "held_by_nat", held_by_nat(r), "ports", st->ports, "agent",
+		agent_json(in, st), "interfaces", ifaces, "services", status_services_json(r),
 		"half_open", running_half_open(r), "flows", flows_json(&r->maps), "max_flows",
 		(json_int_t)st->max_flows, "counters", counters_json(total), "oddities",
 		oddities_json(&r->maps), "lost", lost_json(&r->maps));
@@ -262,8 +205,11 @@ static void print_head(json_t *j)
 	if (pid)
 		printf("agent     process %lld\n", pid);
 	else
-		printf("agent     not running: new listeners go unprotected; `synstile attach` "
-		       "starts it again\n");
+		printf("agent     not running: packets are treated as before, but new listeners go "
+		       "unprotected;\n          `%s` starts it again\n",
+		       text_of(agent, "start"));
+	status_policy_print(json_object_get(j, "policy"));
+	status_kernel_print(json_object_get(j, "kernel"));
 	printf("flows     %lld of %lld: %lld half-open, %lld proven, %lld open, %lld closing, %lld "
 	       "closed\n",
 	       int_of(flows, "total"), int_of(j, "max_flows"), int_of(flows, "half_open"),
@@ -300,27 +246,6 @@ static void print_ifaces(json_t *ifaces)
 		       text_of(j, "via"), text_of(j, "tc"), int_of(j, "mtu"));
 }
 
-static void print_services(json_t *services)
-{
-	json_t *j;
-	size_t i;
-
-	printf("\n%-6s %-8s %-8s %10s %10s %13s %8s %10s\n", "PORT", "MODE", "STATE", "FOR",
-	       "SYN/S", "HALF-OPEN", "ATTACKS", "ADDRESSES");
-	json_array_foreach (services, i, j) {
-		double since = json_real_value(json_object_get(j, "state_seconds"));
-		char bound[32], lasts[32] = "-";
-
-		if (since > 0)
-			snprintf(lasts, sizeof(lasts), "%.0f s", since);
-		snprintf(bound, sizeof(bound), "%lld/%lld", int_of(j, "half_open"),
-			 int_of(j, "half_open_bound"));
-		printf("%-6lld %-8s %-8s %10s %10lld %13s %8lld %10zu\n", int_of(j, "port"),
-		       text_of(j, "mode"), text_of(j, "state"), lasts, int_of(j, "rate"), bound,
-		       int_of(j, "attacks"), json_array_size(json_object_get(j, "addresses")));
-	}
-}
-
 /* What the agent has found to differ between synstile and the kernel, service by service. */
 static void print_half_open(json_t *half_open)
 {
@@ -330,7 +255,7 @@ static void print_half_open(json_t *half_open)
 	json_array_foreach (json_object_get(half_open, "services"), i, j) {
 		if (!int_of(j, "differs_ms"))
 			continue;
-		printf("\nport %s: for %lld s synstile and the kernel disagree on half-open "
+		printf("\nservice %s: for %lld s synstile and the kernel disagree on half-open "
 		       "connections (%lld and %lld):\n  %s\n",
 		       text_of(j, "service"), int_of(j, "differs_ms") / 1000,
 		       int_of(j, "half_open"), int_of(j, "kernel"), text_of(j, "why"));
@@ -384,7 +309,9 @@ static void print_text(json_t *j)
 
 	print_head(j);
 	print_ifaces(ifaces);
-	print_services(json_object_get(j, "services"));
+	status_services_print(json_object_get(j, "services"));
+	status_attacks_print(json_object_get(j, "attacks"));
+	status_backlogs_print(json_object_get(j, "kernel"));
 	print_half_open(json_object_get(j, "half_open"));
 	json_array_foreach (ifaces, i, iface) {
 		snprintf(title, sizeof(title), "%s: packets", text_of(iface, "name"));
@@ -412,6 +339,9 @@ static int run(bool as_json)
 	if (status)
 		return status;
 	j = collect(&r);
+	json_object_set_new(j, "policy", status_policy_json(&r));
+	json_object_set_new(j, "kernel", status_kernel_json(&r));
+	json_object_set_new(j, "attacks", status_attacks_json(&r));
 	running_close(&r);
 	if (!j)
 		return common_failed(-ENOMEM);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "conn_json.h"
@@ -16,15 +17,17 @@ static const char *const phase_names[FLOW_CLOSED + 1] = {
 
 void service_names_read(struct service_names *names, const struct maps *m)
 {
-	struct service s;
+	static struct service all[SYNSTILE_MAX_SERVICES];
 	u32 i;
 
 	*names = (struct service_names){0};
-	for (i = 1; i < SYNSTILE_MAX_SERVICES && !maps_service(m, i, &s); i++) {
-		if (!s.used)
+	if (maps_services(m, all))
+		return;
+	for (i = 1; i < SYNSTILE_MAX_SERVICES; i++) {
+		if (!all[i].used)
 			continue;
-		memcpy(names->of[i].name, s.name, sizeof(s.name));
-		names->of[i].port = s.port;
+		memcpy(names->of[i].name, all[i].name, sizeof(all[i].name));
+		names->of[i].port = all[i].port;
 	}
 }
 
@@ -187,9 +190,8 @@ static json_t *synstile_json(const struct conn *c, const struct service_names *n
 static json_t *no_synstile_json(const struct conn *c, const struct service_names *names)
 {
 
-	return json_pack("{s:o, s:s}", "service",
-			 word(true, service_name(names, c->flow.service)), "host_is",
-			 c->flow.flags & FLOW_OPENED_LOCAL ? "client" : "server");
+	return json_pack("{s:o, s:s}", "service", word(true, service_name(names, c->flow.service)),
+			 "host_is", c->flow.flags & FLOW_OPENED_LOCAL ? "client" : "server");
 }
 
 json_t *conn_json(const struct conn *c, const struct service_names *names, const struct moment *m)

@@ -29,6 +29,7 @@
 #define TC_PROGRAM      "synstile_tc"
 #define DISPATCHER      "xdp_dispatcher"
 #define DEFAULT_FLOWS   262144
+#define DEFAULT_SOURCES 65536
 #define TC_PRIORITY     49500
 #define TC_HANDLE       1
 #define LIBXDP_PRIORITY 10 /* before programs with libxdp's default, 50 */
@@ -135,11 +136,11 @@ static int pin_path(char *buf, size_t size, const char *dir, const char *name)
 static int iface_dir(char *buf, size_t size, const struct instance *in, const char *ifname)
 {
 	/* an interface may bear the name of a map */
-	static const char *const taken[] = {"flows",    "filter", "listeners", "ports",  "services",
-					    "pressure", "load",   "settings",  "shared", "sweep",
-					    "census",   "events", "lost",      "limits", "oddities",
-					    "scratch",  "doubts", "forget",    "alarm",    "rules",  "prefixes",
-					    "verified", "limit",  "distinct",  "samples"};
+	static const char *const taken[] = {
+		"flows",    "filter",  "listeners", "ports",  "services", "pressure", "load",
+		"settings", "shared",  "sweep",     "census", "events",   "lost",     "limits",
+		"oddities", "scratch", "doubts",    "forget", "alarm",    "rules",    "prefixes",
+		"verified", "limit",   "distinct",  "samples"};
 	char encoded[64];
 	bool clash = false;
 	size_t i;
@@ -304,18 +305,47 @@ bool datapath_program_name(u32 id, char name[BPF_OBJ_NAME_LEN])
 
 /* ---- loading ---- */
 
-static u32 pinned_flows(const struct instance *in)
+static u32 max_entries(int fd)
 {
 	struct bpf_map_info info = {0};
 	u32 len = sizeof(info);
-	int fd = open_pin(in->pins, "flows");
 
-	if (fd < 0)
-		return 0;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		info.max_entries = 0;
-	close(fd);
-	return info.max_entries;
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.max_entries;
+}
+
+/* How large this map is to be: as large as it is, if it is there, else as asked for. */
+static u32 table_size(const struct instance *in, const char *name, u32 asked, u32 usual)
+{
+	int fd = open_pin(in->pins, name);
+	u32 n = 0;
+
+	if (fd >= 0) {
+		n = max_entries(fd);
+		close(fd);
+	}
+	return n ? n : asked ? asked : usual;
+}
+
+static int set_sizes(struct bpf_object *obj, const struct instance *in,
+		     const struct datapath_options *opts)
+{
+	const struct {
+		const char *name;
+		u32 size;
+	} all[] = {{"flows", table_size(in, "flows", opts ? opts->max_flows : 0, DEFAULT_FLOWS)},
+		   {"verified",
+		    table_size(in, "verified", opts ? opts->max_verified : 0, DEFAULT_SOURCES)}};
+	struct bpf_map *map;
+	int err = 0;
+	size_t i;
+
+	for (i = 0; !err && i < sizeof(all) / sizeof(*all); i++) {
+		map = bpf_object__find_map_by_name(obj, all[i].name);
+		err = map ? bpf_map__set_max_entries(map, all[i].size) : 0;
+		if (err)
+			return fail(-err, "map %s: %s", all[i].name, strerror(-err));
+	}
+	return 0;
 }
 
 static bool of_interface(const char *map)
@@ -323,11 +353,10 @@ static bool of_interface(const char *map)
 	return !strcmp(map, "counters") || !strcmp(map, "iface");
 }
 
-/* Gives every map of the object its pin, which libbpf takes up or creates. */
+/* Gives every map of the object its size and its pin, which libbpf takes up or creates. */
 static int share_maps(struct bpf_object *obj, const struct instance *in, const char *dir,
-		      u32 max_flows)
+		      const struct datapath_options *opts)
 {
-	u32 pinned = pinned_flows(in);
 	struct bpf_map *map;
 	const char *name;
 	char path[700];
@@ -340,14 +369,10 @@ static int share_maps(struct bpf_object *obj, const struct instance *in, const c
 		err = pin_path(path, sizeof(path), of_interface(name) ? dir : in->pins, name);
 		if (!err)
 			err = bpf_map__set_pin_path(map, path);
-		if (!err && !strcmp(name, "flows"))
-			err = bpf_map__set_max_entries(map, pinned      ? pinned
-							    : max_flows ? max_flows
-									: DEFAULT_FLOWS);
 		if (err)
 			return fail(-err, "map %s: %s", name, strerror(-err));
 	}
-	return 0;
+	return set_sizes(obj, in, opts);
 }
 
 static int other_version(void)
@@ -381,7 +406,7 @@ static int open_xdp(struct synstile_xdp **xdp, const struct datapath *dp)
 	if (!*xdp)
 		return fail(errno, "cannot open the XDP object: %s", strerror(errno));
 	(*xdp)->rodata->cookie_backend = dp->opts.kernel_cookies;
-	return share_maps((*xdp)->obj, dp->in, dp->dir, dp->opts.max_flows);
+	return share_maps((*xdp)->obj, dp->in, dp->dir, &dp->opts);
 }
 
 static int load_xdp(struct datapath *dp)
@@ -404,7 +429,7 @@ static int load_tc(struct datapath *dp)
 		return fail(errno, "cannot open the TC object: %s", strerror(errno));
 	dp->tc->rodata->cookie_backend = dp->opts.kernel_cookies;
 	dp->tc->rodata->has_conntrack = probe_conntrack();
-	err = share_maps(dp->tc->obj, dp->in, dp->dir, dp->opts.max_flows);
+	err = share_maps(dp->tc->obj, dp->in, dp->dir, &dp->opts);
 	if (err)
 		return err;
 	forget_words();
@@ -451,12 +476,12 @@ int datapath_load_sweep(const struct instance *in)
 	struct synstile_sweep *sweep;
 	int err;
 
-	if (has_pin(in->pins, "sweep") && has_pin(in->pins, "forget"))
+	if (has_pin(in->pins, "sweep") && has_pin(in->pins, "forget") && has_pin(in->pins, "alarm"))
 		return 0;
 	sweep = synstile_sweep__open();
 	if (!sweep)
 		return fail(errno, "cannot open the sweep object: %s", strerror(errno));
-	err = share_maps(sweep->obj, in, NULL, 0);
+	err = share_maps(sweep->obj, in, NULL, NULL);
 	if (!err) {
 		forget_words();
 		err = synstile_sweep__load(sweep);
@@ -467,6 +492,8 @@ int datapath_load_sweep(const struct instance *in)
 		err = put_pin(bpf_program__fd(sweep->progs.synstile_sweep), in->pins, "sweep");
 	if (!err)
 		err = put_pin(bpf_program__fd(sweep->progs.synstile_forget), in->pins, "forget");
+	if (!err)
+		err = put_pin(bpf_program__fd(sweep->progs.synstile_alarm), in->pins, "alarm");
 	synstile_sweep__destroy(sweep);
 	return err;
 }
@@ -481,17 +508,33 @@ int datapath_open_forget(const struct instance *in)
 	return open_pin(in->pins, "forget");
 }
 
+int datapath_open_alarm(const struct instance *in)
+{
+	return open_pin(in->pins, "alarm");
+}
+
+int datapath_alarm(int fd, u32 service, u32 reasons)
+{
+	struct service_alarm a = {.service = service, .reasons = reasons};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &a, .ctx_size_in = sizeof(a));
+
+	if (bpf_prog_test_run_opts(fd, &opts))
+		return -errno;
+	return opts.retval ? -ENOENT : 0;
+}
+
 int datapath_forget(int fd, const struct flow_key *key)
 {
 	struct flow_key ctx = *key;
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
 
-	return bpf_prog_test_run_opts(fd, &opts) ? -errno : 0;
+	return bpf_prog_test_run_opts(fd, &opts) ? -errno : (int)opts.retval;
 }
 
-int datapath_sweep(int fd)
+int datapath_sweep(int fd, bool between)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	struct sweep_order order = {.between = between};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &order, .ctx_size_in = sizeof(order));
 
 	return bpf_prog_test_run_opts(fd, &opts) ? -errno : 0;
 }
@@ -1065,7 +1108,13 @@ int datapath_maps(const struct instance *in, struct maps *m)
 		   {"events", &m->events, 0},
 		   {"lost", &m->lost, sizeof(u64)},
 		   {"oddities", &m->oddities, sizeof(u64)},
-		   {"doubts", &m->doubts, sizeof(struct flow_key)}};
+		   {"doubts", &m->doubts, sizeof(u32)},
+		   {"load", &m->load, sizeof(struct load)},
+		   {"rules", &m->rules, sizeof(struct rules)},
+		   {"prefixes", &m->prefixes, sizeof(u32)},
+		   {"verified", &m->verified, sizeof(struct verified)},
+		   {"distinct", &m->distinct, sizeof(struct distinct)},
+		   {"samples", &m->samples, sizeof(struct samples)}};
 	size_t i;
 	int err = 0;
 
@@ -1087,10 +1136,12 @@ int datapath_maps(const struct instance *in, struct maps *m)
 
 u32 datapath_max_flows(const struct maps *m)
 {
-	struct bpf_map_info info = {0};
-	u32 len = sizeof(info);
+	return max_entries(m->flows);
+}
 
-	return bpf_obj_get_info_by_fd(m->flows, &info, &len) ? 0 : info.max_entries;
+u32 datapath_max_verified(const struct maps *m)
+{
+	return max_entries(m->verified);
 }
 
 int datapath_counters(const struct instance *in, const struct attachment *at)

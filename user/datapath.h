@@ -5,7 +5,7 @@
  *
  * Pins, below in->pins:
  *	flows listeners ...		maps of the instance (bpf/maps.bpf.h)
- *	sweep, forget			programs that the agent runs (bpf/synstile_sweep.bpf.c)
+ *	sweep, forget, alarm		programs that the agent runs (bpf/synstile_sweep.bpf.c)
  *	<iface>/counters, iface		maps of one interface
  *	<iface>/xdp_link | xdp_prog	how XDP is held there, unless libxdp holds it
  *	<iface>/tc_ingress_link ...	TCX links, where the kernel has them
@@ -34,6 +34,7 @@ struct datapath_options {
 	bool kernel_cookies;
 	bool freplace; /* libxdp's dispatcher works here */
 	u32 max_flows; /* 0: the default, or what the instance has */
+	u32 max_verified;
 };
 
 /* The programs of one interface, loaded and not yet attached. */
@@ -58,10 +59,16 @@ void datapath_close(struct datapath *dp);
 /* Loads and pins the sweep; opening the pin gives its descriptor. */
 int datapath_load_sweep(const struct instance *in);
 int datapath_open_sweep(const struct instance *in);
-int datapath_sweep(int fd);
-/* The program that ends the record of a connection which the stack does not have any more. */
+/* `between`: besides the one a second, which also tells of attacks. */
+int datapath_sweep(int fd, bool between);
+/* The program that ends the record of a connection which the stack does not have any more, or which
+ * it is about to lose since its SYN timeout is over. 1: ended; 0: it lives. */
 int datapath_open_forget(const struct instance *in);
 int datapath_forget(int fd, const struct flow_key *key);
+/* The program that tells the datapath of an attack on this service: it holds for
+ * PRESSURE_ALARM_NS (bpf/pressure.h). `reasons`: enum attack_reason. -ENOENT: no such service. */
+int datapath_open_alarm(const struct instance *in);
+int datapath_alarm(int fd, u32 service, u32 reasons);
 
 /* Each attaches, pins, and notes in `at` how. `note` says why that way ("" if there is
  * nothing to say). On failure nothing stays attached. */
@@ -71,6 +78,7 @@ int datapath_attach_xdp(struct datapath *dp, struct attachment *at, char *note, 
 /* Opens the instance's maps. -ENOENT if they are not there. */
 int datapath_maps(const struct instance *in, struct maps *m);
 u32 datapath_max_flows(const struct maps *m);
+u32 datapath_max_verified(const struct maps *m);
 /* The counters of an interface: a descriptor, or -errno. */
 int datapath_counters(const struct instance *in, const struct attachment *at);
 /* Tells the datapath the interface's MTU. */

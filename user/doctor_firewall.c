@@ -5,8 +5,12 @@
 
 #include "doctor.h"
 #include "firewall.h"
+#include "nat.h"
+#include "published.h"
 #include "ruleset.h"
 #include "sysctls.h"
+
+#define IN_CONTAINER "synstile -n NAMESPACE attach IFACE # in the container's namespace"
 
 static const char firewall[] = "firewall";
 
@@ -110,17 +114,6 @@ static bool elsewhere(const struct doctor *d, const struct firewall_finding *f, 
 	return ports_has(&d->listening, port) && (f->all_ports || ports_has(f->ports, port));
 }
 
-/* The ports of the host's own listeners, which --ports may name. */
-static void own_ports(const struct doctor *d, const struct firewall_finding *f, struct ports *own)
-{
-	u32 port;
-
-	*own = d->listening;
-	for (port = 0; port < 65536; port++)
-		if (elsewhere(d, f, port))
-			own->bits[port / 8] &= ~(1 << port % 8);
-}
-
 /* Does synstile, as it is attached, leave these ports alone? */
 static bool left_out(const struct doctor *d, const struct firewall_finding *f)
 {
@@ -147,45 +140,28 @@ static bool any_listener(const struct doctor *d, const struct firewall_finding *
 
 static void say_dnat(struct doctor *d, const struct firewall_finding *f, const char *subject)
 {
-	char ports[160], words[256];
-	struct ports own;
+	char ports[160];
 
 	of_ports(f, ports, sizeof(ports));
 	if (f->all_ports)
 		ports[0] = 0;
-	if (!strcmp(f->does, "redirect")) {
-		doctor_say(
-			d, HEALTH_WARN, firewall, subject,
-			"connections%s are redirected to another port: under attack they are not "
-			"served by cookie",
-			ports);
-		return;
-	}
-	if (!any_listener(d, f)) {
-		doctor_say(d, HEALTH_WARN, firewall, subject,
-			   "connections%s go to another host or container (DNAT), and are not "
-			   "protected "
-			   "here",
-			   ports);
-		doctor_mend(d, "synstile -n NAMESPACE attach IFACE # in the container's namespace");
-		return;
-	}
 	if (left_out(d, f)) {
 		doctor_say(d, HEALTH_OK, firewall, subject,
 			   "connections%s go elsewhere (DNAT), and --ports leaves them out", ports);
 		return;
 	}
-	doctor_say(
-		d, HEALTH_WARN, firewall, subject,
-		"connections%s go elsewhere (DNAT), but a program of this host listens there too: "
-		"under attack it would get them; leave them out by --ports",
-		ports);
-	own_ports(d, f, &own);
-	ports_text(&own, words, sizeof(words));
-	if (words[0])
-		doctor_mend_synstile(d, "attach %s --ports %s", d->ifaces, words);
-	else
-		doctor_mend_synstile(d, "attach %s --mode observe", d->ifaces);
+	if (!strcmp(f->does, "redirect")) {
+		doctor_say(d, HEALTH_WARN, firewall, subject,
+			   "connections%s are redirected to another port: they are only observed",
+			   ports);
+		return;
+	}
+	doctor_say(d, HEALTH_WARN, firewall, subject,
+		   "connections%s go to another host or container (DNAT)%s", ports,
+		   any_listener(d, f) ? ", though a program of this host listens there: they are "
+					"only observed here"
+				      : ", and are not protected here");
+	doctor_mend(d, IN_CONTAINER);
 }
 
 /* The stack's NAT (nf_nat_ipv4_local_in()) compares the ports of a packet's socket with those of
@@ -300,6 +276,30 @@ static void look_for_legacy(struct doctor *d, const char *family, const char *pa
 	doctor_mend_inside(d, "%s-legacy-save", family);
 }
 
+/* Of legacy iptables' rules synstile reads those alone. */
+static void look_for_published(struct doctor *d)
+{
+	struct published *p = published_new();
+	struct ports there;
+	char words[160];
+
+	if (!p) {
+		d->no_memory = true;
+		return;
+	}
+	published_refresh(p);
+	there = *published_ports(p);
+	published_free(p);
+	if (!ports_keep(&there, &d->listening))
+		return;
+	ports_text(&there, words, sizeof(words));
+	doctor_say(d, HEALTH_WARN, firewall, "legacy iptables",
+		   "connections to port %s go to another host or container (DNAT), though a "
+		   "program of this host listens there: they are only observed here",
+		   words);
+	doctor_mend(d, IN_CONTAINER);
+}
+
 static void look_at_rules(struct doctor *d)
 {
 	bool loose = sysctls_read("net/netfilter/nf_conntrack_tcp_loose", 1);
@@ -332,6 +332,8 @@ void doctor_firewall(struct doctor *d)
 	look_at_rules(d);
 	look_for_legacy(d, "iptables", "/proc/self/net/ip_tables_names");
 	look_for_legacy(d, "ip6tables", "/proc/self/net/ip6_tables_names");
+	if (nat_legacy(false) || nat_legacy(true))
+		look_for_published(d);
 	if (!sysctls_read("net/netfilter/nf_conntrack_tcp_loose", 1) && d->conntrack)
 		doctor_say(d, HEALTH_OK, firewall, "net.netfilter.nf_conntrack_tcp_loose",
 			   "0; synstile makes the entries of clients that come by cookie");

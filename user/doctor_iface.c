@@ -35,8 +35,8 @@ static void look_at_driver(struct looked_at *l)
 		strcpy(l->driver, "unknown");
 	l->veth = !strcmp(l->driver, "veth");
 	l->known = !netlink_xdp_features(l->link.ifindex, &features);
-	l->native = features & XDP_NATIVE;
-	l->frags = features & XDP_FRAGS;
+	l->native = features & XDP_CAN_NATIVE;
+	l->frags = features & XDP_CAN_FRAGS;
 	if (l->veth)
 		doctor_say(l->d, HEALTH_WARN, interface, l->name,
 			   "driver veth: generic XDP, which costs more for each packet; a native "

@@ -43,6 +43,17 @@ static void look_at_hooks(struct doctor *d)
 			   "by TCX: links that nobody removes by mistake");
 }
 
+static void look_at_destroy(struct doctor *d)
+{
+	if (!netlink_can_destroy())
+		doctor_say(d, HEALTH_OK, kernel, "SOCK_DESTROY",
+			   "half-open connections can be ended service by service");
+	else
+		doctor_say(d, HEALTH_WARN, kernel, "SOCK_DESTROY",
+			   "missing (CONFIG_INET_DIAG_DESTROY): under attack the SYN timeout of "
+			   "all services follows that of the shortest, by tcp_synack_retries");
+}
+
 static void look_at_conntrack(struct doctor *d)
 {
 	if (d->conntrack)
@@ -92,6 +103,7 @@ void doctor_kernel(struct doctor *d)
 			   "the kernel tells its types: programs fit it as they are");
 	look_at_cookies(d);
 	look_at_hooks(d);
+	look_at_destroy(d);
 	look_at_conntrack(d);
 	look_at_speed(d);
 }

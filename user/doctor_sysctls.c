@@ -45,6 +45,12 @@ static void look_at_range(struct doctor *d, const struct range *r)
 	char name[64];
 
 	dotted(r->name, name);
+	if (d->st.n_ifaces && sysctls_original(&d->st, r->name, now) != now) {
+		doctor_say(d, HEALTH_OK, sysctl, name,
+			   "%ld for now, by synstile; %ld is given back", now,
+			   sysctls_original(&d->st, r->name, now));
+		return;
+	}
 	if (now >= r->least && now <= r->most) {
 		doctor_say(d, HEALTH_OK, sysctl, name, "%ld", now);
 		return;

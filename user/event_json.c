@@ -276,20 +276,31 @@ static void put_keepalive(struct line *l, const struct event *e, const struct ev
 	put(l, "}");
 }
 
+static void put_reasons(struct line *l, u32 reasons)
+{
+	bool more = false;
+	int i;
+
+	for (i = 0; i < ATTACK_REASONS; i++) {
+		if (!(reasons & 1u << i))
+			continue;
+		if (more)
+			put(l, ",");
+		put(l, "\"");
+		put_text(l, reason_names[i]);
+		put(l, "\"");
+		more = true;
+	}
+}
+
 static void put_attack(struct line *l, const struct event *e, const struct event_context *c)
 {
 	u64 lasted = e->type == EVENT_ATTACK_END ? e->attack.since
 		     : e->attack.since < e->time ? e->time - e->attack.since
 						 : 0;
-	u8 reasons = e->attack.reasons;
 
 	put(l, ",\"attack\":{\"reasons\":[");
-	if (reasons & ATTACK_HALF_OPEN)
-		put(l, "\"half_open\"");
-	if (reasons & ATTACK_HALF_OPEN && reasons & ATTACK_RATE)
-		put(l, ",");
-	if (reasons & ATTACK_RATE)
-		put(l, "\"syn_rate\"");
+	put_reasons(l, e->attack.reasons);
 	put(l, "],\"since\":\"");
 	put_time(l, e->time - lasted + c->offset);
 	put(l, "\"");
@@ -299,6 +310,8 @@ static void put_attack(struct line *l, const struct event *e, const struct event
 	put_number(l, "half_open", e->attack.half_open);
 	put_number(l, "half_open_bound", e->attack.half_open_bound);
 	put_number(l, "attacks", e->attack.attacks);
+	if (c->attack)
+		put_text(l, c->attack);
 	put(l, "}");
 	open_synstile(l, e, c);
 	put(l, "}");

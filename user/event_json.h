@@ -12,13 +12,14 @@
 #include <synstile/event.h>
 
 #define EVENT_SCHEMA   1
-#define EVENT_LINE_MAX 1024 /* the longest is about 800 */
+#define EVENT_LINE_MAX 2048 /* the longest, of an attack, is about 1400 */
 
 /* What a line says and the event does not. */
 struct event_context {
-	s64 offset;        /* CLOCK_REALTIME - CLOCK_MONOTONIC, ns */
-	const char *iface; /* a JSON string, quotes included; NULL: unknown */
+	s64 offset;          /* CLOCK_REALTIME - CLOCK_MONOTONIC, ns */
+	const char *iface;   /* a JSON string, quotes included; NULL: unknown */
 	const char *service; /* its name; NULL or "": none */
+	const char *attack;  /* ATTACK_*: attack_members(); NULL: nothing more is known */
 };
 
 /* Writes the line, '\n' and no NUL at its end, and returns its length. */

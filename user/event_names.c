@@ -41,6 +41,12 @@ const char *const admit_names[ADMIT_COUNT] = {
 #undef X
 };
 
+const char *const reason_names[ATTACK_REASONS] = {
+	"half_open", "syn_rate", "completion", "distinct_sources", "queue_overflow",
+};
+
+_Static_assert(ATTACK_QUEUE == 1 << (ATTACK_REASONS - 1), "the last one");
+
 int event_type_parse(const char *text)
 {
 	static const char all[] =

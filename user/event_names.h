@@ -11,6 +11,9 @@ extern const char *const lost_names[LOST_STAGES];
 extern const char *const state_names[ST_COUNT];
 extern const char *const end_names[END_COUNT];
 extern const char *const admit_names[ADMIT_COUNT];
+#define ATTACK_REASONS 5
+/* Index: bit of enum attack_reason. */
+extern const char *const reason_names[ATTACK_REASONS];
 
 /* enum event_type, or -EINVAL with a reason that tells what there is. */
 int event_type_parse(const char *text);

@@ -13,6 +13,7 @@
 #include "event_stats.h"
 #include "log.h"
 #include "moment.h"
+#include "syn_timeout.h"
 
 struct event_stats {
 	const struct instance *in;
@@ -80,40 +81,42 @@ static json_t *packets_json(const u64 *now, const u64 *before)
 	return packets;
 }
 
-static json_t *service_json(const struct event_stats *s, u32 i, const struct service *service,
+static json_t *service_json(const struct service *service, struct pressure p,
 			    const struct census *c)
 {
-	struct pressure p = {0};
-
-	maps_pressure(s->maps, i, &p);
 	/* the rate stands still when no SYN comes */
 	if (monotonic_now() > p.window_start + 2 * NS_PER_SEC)
 		p.rate = 0;
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "service", service->name, "state",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "service", service->name, "state",
 			 p.state == PRESSURE_ATTACK ? "attack" : "calm", "syn_rate",
 			 (json_int_t)p.rate, "half_open", (json_int_t)c->answered + c->unanswered,
-			 "established", (json_int_t)c->established, "other", (json_int_t)c->other);
+			 "established", (json_int_t)c->established, "other", (json_int_t)c->other,
+			 "syn_timeout_ms", (json_int_t)syn_timeout_ms(service, &p));
 }
 
 /* Index 0 counts the connections that the host opened. */
 static json_t *services_json(const struct event_stats *s, struct census *sum)
 {
+	static struct service services[SYNSTILE_MAX_SERVICES];
+	static struct pressure pressure[SYNSTILE_MAX_SERVICES];
+	static struct census census[SYNSTILE_MAX_SERVICES];
 	json_t *list = json_array();
-	struct service service;
-	struct census c;
 	u32 i;
 
+	if (maps_services(s->maps, services) || maps_pressures(s->maps, pressure) ||
+	    maps_censuses(s->maps, census))
+		return list;
 	for (i = 0; i < SYNSTILE_MAX_SERVICES; i++) {
-		if (maps_service(s->maps, i, &service) || maps_census(s->maps, i, &c))
-			break;
-		if (i && !service.used)
+		const struct census *c = &census[i];
+
+		if (i && !services[i].used)
 			continue;
-		sum->answered += c.answered;
-		sum->unanswered += c.unanswered;
-		sum->established += c.established;
-		sum->other += c.other;
+		sum->answered += c->answered;
+		sum->unanswered += c->unanswered;
+		sum->established += c->established;
+		sum->other += c->other;
 		if (i)
-			json_array_append_new(list, service_json(s, i, &service, &c));
+			json_array_append_new(list, service_json(&services[i], pressure[i], c));
 	}
 	return list;
 }

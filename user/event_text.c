@@ -3,6 +3,8 @@
 
 #include "event_text.h"
 
+#define TOP_SHOWN 3 /* prefixes, of ten */
+
 static const char *text_of(json_t *j, const char *key)
 {
 	return json_string_value(json_object_get(j, key));
@@ -198,6 +200,35 @@ static void print_keepalive(FILE *to, json_t *event)
 		int_of(j, "unanswered"), int_of(j, "total"));
 }
 
+/* What synstile could not tell by itself, and older agents do not. */
+static void print_attack_more(FILE *to, json_t *j)
+{
+	json_t *percent = json_object_get(j, "completion_percent"), *top;
+	json_t *spoofed = json_object_get(j, "spoofed");
+	long long sources = int_of(j, "distinct_sources");
+	size_t i;
+
+	if (json_is_integer(percent))
+		fprintf(to, ", %lld %% of handshakes completed",
+			(long long)json_integer_value(percent));
+	if (sources)
+		fprintf(to, ", %lld source%s", sources, plural(sources));
+	if (int_of(j, "queue_overflows"))
+		fprintf(to, ", the kernel's queue overflowed %lld times",
+			int_of(j, "queue_overflows"));
+	if (spoofed)
+		fprintf(to, "; %s (%s)",
+			json_is_true(spoofed)    ? "SPOOFED sources"
+			: json_is_false(spoofed) ? "real sources"
+						 : "spoofed or not: unclear",
+			text_of(j, "spoofed_why") ?: "?");
+	json_array_foreach (json_object_get(j, "top_sources"), i, top)
+		if (i < TOP_SHOWN)
+			fprintf(to, "%s %s %.0f %%", i ? "," : "; most from",
+				text_of(top, "prefix") ?: "?",
+				json_number_value(json_object_get(top, "share")) * 100);
+}
+
 static void print_attack(FILE *to, json_t *event)
 {
 	json_t *j = json_object_get(event, "attack"), *reason;
@@ -215,9 +246,13 @@ static void print_attack(FILE *to, json_t *event)
 		fputs(over ? ", it lasted " : ", for ", to);
 		print_us(to, int_of(j, "duration_ms") * 1000);
 	}
+	if (over && int_of(j, "peak_syn_rate"))
+		fprintf(to, ", at its worst %lld SYN/s, %lld SYNs in all",
+			int_of(j, "peak_syn_rate"), int_of(j, "syns"));
 	json_array_foreach (json_object_get(j, "reasons"), i, reason)
 		fprintf(to, "%s%s", i ? " and " : "; bound reached: ",
 			json_string_value(reason) ? json_string_value(reason) : "?");
+	print_attack_more(to, j);
 }
 
 static void print_verdict(FILE *to, json_t *event)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "firewall.h"
+#include "nft_json.h"
 
 #define ARRAY(a) (sizeof(a) / sizeof(*(a)))
 
@@ -21,13 +22,6 @@ enum {
 	SYN,
 	ACK,
 	PACKETS
-};
-
-/* May a packet match? */
-enum answer {
-	NO,
-	MAYBE,
-	YES
 };
 
 /* How a chain is come by; true once it is so on any way. */
@@ -81,31 +75,6 @@ static const struct word ct_states[] = {{"invalid", CT_INVALID},
 					{"new", CT_NEW},
 					{"untracked", 64}};
 
-static const char *text(const json_t *object, const char *key)
-{
-	const char *s = json_string_value(json_object_get(object, key));
-
-	return s ? s : "";
-}
-
-/* The only member's name: what kind of statement or expression this is. */
-static const char *kind_of(const json_t *object)
-{
-	const char *key = json_object_iter_key(json_object_iter((json_t *)object));
-
-	return key ? key : "";
-}
-
-static bool is_kind(const json_t *object, const char *kind)
-{
-	return json_object_get(object, kind) != NULL;
-}
-
-static json_t *inside(const json_t *object)
-{
-	return json_object_get(object, kind_of(object));
-}
-
 /* ---- values ---- */
 
 static bool number_of(const json_t *j, const struct word *words, size_t n, u32 *value, int depth)
@@ -116,7 +85,7 @@ static bool number_of(const json_t *j, const struct word *words, size_t n, u32 *
 
 	if (depth > DEPTH)
 		return false;
-	if (json_is_object(j) && is_kind(j, "|"))
+	if (json_is_object(j) && nft_is(j, "|"))
 		j = json_object_get(j, "|");
 	if (json_is_integer(j)) {
 		*value = json_integer_value(j);
@@ -142,11 +111,6 @@ static bool number_of(const json_t *j, const struct word *words, size_t n, u32 *
 	return true;
 }
 
-static enum answer as_answer(bool yes)
-{
-	return yes ? YES : NO;
-}
-
 static enum answer in_set(u32 value, const json_t *set, const struct word *words, size_t n)
 {
 	const json_t *each;
@@ -170,37 +134,22 @@ static enum answer relate(u32 left, const char *op, const json_t *right, const s
 	enum answer found;
 	u32 value;
 
-	if (json_is_object(right) && is_kind(right, "set")) {
+	if (json_is_object(right) && nft_is(right, "set")) {
 		found = in_set(left, json_object_get(right, "set"), words, n);
-		return found == MAYBE ? MAYBE : as_answer((found == YES) == !!strcmp(op, "!="));
+		return found == MAYBE ? MAYBE : nft_answer((found == YES) == !!strcmp(op, "!="));
 	}
 	if (!number_of(right, words, n, &value, 0))
 		return MAYBE;
 	if (!strcmp(op, "in"))
-		return as_answer(left & value);
+		return nft_answer(left & value);
 	if (!strcmp(op, "!"))
-		return as_answer(!(left & value));
+		return nft_answer(!(left & value));
 	if (!strcmp(op, "=="))
-		return as_answer(left == value);
-	return strcmp(op, "!=") ? MAYBE : as_answer(left != value);
+		return nft_answer(left == value);
+	return strcmp(op, "!=") ? MAYBE : nft_answer(left != value);
 }
 
 /* ---- matches ---- */
-
-static bool is_field(const json_t *j, const char *protocol, const char *field)
-{
-	const json_t *payload = json_object_get(j, "payload");
-
-	return payload && !strcmp(text(payload, "protocol"), protocol) &&
-	       !strcmp(text(payload, "field"), field);
-}
-
-static bool is_key(const json_t *j, const char *what, const char *key)
-{
-	const json_t *object = json_object_get(j, what);
-
-	return object && !strcmp(text(object, "key"), key);
-}
 
 /* The flags of a packet through masks: {"&": [FLAGS, MASK]}. */
 static bool flags_of(const json_t *left, u32 flags, u32 *value, int depth)
@@ -208,7 +157,7 @@ static bool flags_of(const json_t *left, u32 flags, u32 *value, int depth)
 	const json_t *and = json_object_get(left, "&");
 	u32 mask;
 
-	if (is_field(left, "tcp", "flags")) {
+	if (nft_field(left, "tcp", "flags")) {
 		*value = flags;
 		return true;
 	}
@@ -220,52 +169,6 @@ static bool flags_of(const json_t *left, u32 flags, u32 *value, int depth)
 	return true;
 }
 
-static bool says_tcp(const json_t *right)
-{
-	const json_t *each;
-	size_t i;
-
-	if (json_is_object(right))
-		right = json_object_get(right, "set");
-	if (!json_is_array(right))
-		return json_is_integer(right) ? json_integer_value(right) == 6
-					      : !strcmp(json_string_value(right) ?: "", "tcp");
-	json_array_foreach (right, i, each)
-		if (says_tcp(each))
-			return true;
-	return false;
-}
-
-/* A named set, or what is not understood. */
-static bool is_unknown(const json_t *right)
-{
-	return json_is_string(right) ? json_string_value(right)[0] == '@'
-				     : json_is_object(right) && !is_kind(right, "set");
-}
-
-/* Of the packet's protocol and way in, which are TCP and not `lo`. */
-static enum answer match_kind(const json_t *left, const char *op, const json_t *right)
-{
-	const char *protocol = text(json_object_get(left, "payload"), "protocol");
-	static const char *const others[] = {"udp",  "udplite", "icmp", "icmpv6", "igmp", "arp",
-					     "sctp", "dccp",    "esp",  "ah",     "comp"};
-	bool not = !strcmp(op, "!=");
-	size_t i;
-
-	for (i = 0; i < ARRAY(others); i++)
-		if (!strcmp(protocol, others[i]))
-			return NO;
-	if (is_unknown(right))
-		return MAYBE;
-	if (is_key(left, "meta", "l4proto") || is_field(left, "ip", "protocol") ||
-	    is_field(left, "ip6", "nexthdr"))
-		return as_answer(says_tcp(right) != not );
-	if ((is_key(left, "meta", "iifname") || is_key(left, "meta", "iif")) &&
-	    json_is_string(right) && !strcmp(json_string_value(right), "lo"))
-		return as_answer(not );
-	return MAYBE;
-}
-
 static enum answer relation(const json_t *left, const char *op, const json_t *right,
 			    const struct probe *p)
 {
@@ -273,81 +176,22 @@ static enum answer relation(const json_t *left, const char *op, const json_t *ri
 
 	if (flags_of(left, p->flags, &value, 0))
 		return relate(value, op, right, tcp_flags, ARRAY(tcp_flags));
-	if (is_key(left, "ct", "state"))
+	if (nft_key(left, "ct", "state"))
 		return relate(p->state, op, right, ct_states, ARRAY(ct_states));
-	return match_kind(left, op, right);
+	return nft_match_tcp(left, op, right);
 }
 
 /* ---- ports ---- */
 
-static void add_ports(struct ports *p, const json_t *right)
-{
-	const json_t *range = json_object_get(right, "range"), *set = json_object_get(right, "set");
-	const json_t *each;
-	json_int_t port, to;
-	size_t i;
-
-	if (json_is_array(right))
-		set = right;
-	json_array_foreach (set, i, each)
-		add_ports(p, json_is_array(each) ? json_array_get(each, 0) : each);
-	if (json_is_object(right) && is_kind(right, "elem"))
-		add_ports(p, json_object_get(json_object_get(right, "elem"), "val"));
-	port = to = json_is_integer(right) ? json_integer_value(right) : -1;
-	if (json_array_size(range) == 2) {
-		port = json_integer_value(json_array_get(range, 0));
-		to = json_integer_value(json_array_get(range, 1));
-	}
-	for (; port > 0 && port <= to && port < 65536; port++)
-		p->bits[port / 8] |= 1 << port % 8;
-}
-
-static bool is_port(const json_t *left)
-{
-	return is_field(left, "tcp", "dport") || is_field(left, "th", "dport");
-}
-
-static const json_t *named(const struct examination *e, const struct chain *c, const char *kind,
-			   const char *name)
-{
-	const json_t *each, *object;
-	size_t i;
-
-	json_array_foreach (e->list, i, each) {
-		object = json_object_get(each, kind);
-		if (object && !strcmp(text(object, "name"), name) &&
-		    !strcmp(text(object, "table"), c->table) &&
-		    !strcmp(text(object, "family"), c->family))
-			return object;
-	}
-	return NULL;
-}
-
-/* The elements of {"set": [...]}, of "@name", or of one value. */
-static const json_t *elements(const struct examination *e, const struct chain *c,
-			      const json_t *data)
-{
-	const json_t *object;
-
-	if (json_is_object(data))
-		return json_object_get(data, "set");
-	if (!json_is_string(data) || json_string_value(data)[0] != '@')
-		return NULL;
-	object = named(e, c, "map", json_string_value(data) + 1);
-	if (!object)
-		object = named(e, c, "set", json_string_value(data) + 1);
-	return json_object_get(object, "elem");
-}
-
 static void match_ports(struct examination *e, struct view *v, const json_t *left, const char *op,
 			const json_t *right)
 {
-	const json_t *elem = elements(e, v->chain, right);
+	const json_t *elem = nft_elements(e->list, v->chain->family, v->chain->table, right);
 
-	if (!is_port(left) || strcmp(op, "=="))
+	if (!nft_port(left) || strcmp(op, "=="))
 		return;
 	v->has_ports = true;
-	add_ports(&e->ports, elem ? elem : right);
+	nft_add_ports(&e->ports, elem ? elem : right);
 }
 
 /* A map's keys, where those are ports: dnat to tcp dport map { 80 : ... }. */
@@ -356,8 +200,8 @@ static void map_ports(struct examination *e, struct view *v, const json_t *dnat)
 	const json_t *map = json_object_get(json_object_get(dnat, "addr"), "map");
 	const json_t *key = json_object_get(map, "key"), *concat = json_object_get(key, "concat");
 
-	if (is_port(key) || is_port(json_array_get(concat, 0)))
-		match_ports(e, v, is_port(key) ? key : json_array_get(concat, 0),
+	if (nft_port(key) || nft_port(json_array_get(concat, 0)))
+		match_ports(e, v, nft_port(key) ? key : json_array_get(concat, 0),
 			    "==", json_object_get(map, "data"));
 }
 
@@ -379,7 +223,7 @@ static void extension(struct view *v, const json_t *xt)
 	static const char *const limits[] = {"limit", "hashlimit", "connlimit", "recent", "quota"};
 	static const char *const harmless[] = {"comment", "LOG",      "NFLOG",      "TCPMSS",
 					       "MARK",    "CONNMARK", "MASQUERADE", "SNAT"};
-	const char *name = text(xt, "name");
+	const char *name = nft_text(xt, "name");
 
 	if (one_of(name, limits, ARRAY(limits)))
 		v->limits = name;
@@ -404,16 +248,16 @@ static bool is_limit(const json_t *statement)
 	json_array_foreach (stmt, i, each)
 		if (is_limit(each))
 			return true;
-	return one_of(kind_of(statement), kinds, ARRAY(kinds)) || is_kind(statement, "meter");
+	return one_of(nft_kind(statement), kinds, ARRAY(kinds)) || nft_is(statement, "meter");
 }
 
 static void verdict(struct view *v, const json_t *statement)
 {
-	v->accepts |= is_kind(statement, "accept");
-	v->drops |= is_kind(statement, "drop") || is_kind(statement, "reject");
-	v->synproxy |= is_kind(statement, "synproxy");
-	v->dnat |= is_kind(statement, "dnat");
-	v->redirect |= is_kind(statement, "redirect");
+	v->accepts |= nft_is(statement, "accept");
+	v->drops |= nft_is(statement, "drop") || nft_is(statement, "reject");
+	v->synproxy |= nft_is(statement, "synproxy");
+	v->dnat |= nft_is(statement, "dnat");
+	v->redirect |= nft_is(statement, "redirect");
 }
 
 static enum answer both(enum answer a, enum answer b)
@@ -440,17 +284,17 @@ static void take(struct examination *e, struct view *v, const json_t *statement)
 
 	for (i = 0; match && i < PACKETS; i++) {
 		p = packet_at(e, v->chain, i);
-		v->may[i] = both(v->may[i], relation(left, text(match, "op"), right, &p));
+		v->may[i] = both(v->may[i], relation(left, nft_text(match, "op"), right, &p));
 	}
 	if (match) {
-		match_ports(e, v, left, text(match, "op"), right);
+		match_ports(e, v, left, nft_text(match, "op"), right);
 		return;
 	}
 	verdict(v, statement);
 	map_ports(e, v, json_object_get(statement, "dnat"));
 	if (is_limit(statement))
-		v->limits = is_kind(statement, "set") ? "limit" : kind_of(statement);
-	if (is_kind(statement, "xt"))
+		v->limits = nft_is(statement, "set") ? "limit" : nft_kind(statement);
+	if (nft_is(statement, "xt"))
 		extension(v, json_object_get(statement, "xt"));
 }
 
@@ -462,8 +306,8 @@ static struct chain *find_chain(struct examination *e, const json_t *of, const c
 
 	for (i = 0; i < e->n_chains; i++)
 		if (!strcmp(e->chains[i].name, name) &&
-		    !strcmp(e->chains[i].table, text(of, "table")) &&
-		    !strcmp(e->chains[i].family, text(of, "family")))
+		    !strcmp(e->chains[i].table, nft_text(of, "table")) &&
+		    !strcmp(e->chains[i].family, nft_text(of, "family")))
 			return &e->chains[i];
 	return NULL;
 }
@@ -479,7 +323,7 @@ static bool jump(struct examination *e, const struct view *v, const json_t *stat
 
 	if (!to)
 		to = json_object_get(statement, "goto");
-	c = to ? find_chain(e, v->rule, text(to, "target")) : NULL;
+	c = to ? find_chain(e, v->rule, nft_text(to, "target")) : NULL;
 	if (!c)
 		return false;
 	was = c->way;
@@ -498,7 +342,8 @@ static bool each_element(struct examination *e, const struct view *v, const json
 			 view_fn fn)
 {
 	const json_t *key = json_object_get(vmap, "key"), *pair;
-	const json_t *list = elements(e, v->chain, json_object_get(vmap, "data"));
+	const json_t *list = nft_elements(e->list, v->chain->family, v->chain->table,
+					  json_object_get(vmap, "data"));
 	const struct ports before = e->ports;
 	struct view one;
 	struct probe p;
@@ -524,7 +369,7 @@ static bool each_element(struct examination *e, const struct view *v, const json
 /* Calls fn for a rule, once for each way out of it. */
 static bool each_way(struct examination *e, const json_t *rule, view_fn fn)
 {
-	const struct chain *c = find_chain(e, rule, text(rule, "chain"));
+	const struct chain *c = find_chain(e, rule, nft_text(rule, "chain"));
 	struct view v = {.rule = rule, .chain = c};
 	const json_t *statement;
 	bool any = false;
@@ -537,14 +382,14 @@ static bool each_way(struct examination *e, const json_t *rule, view_fn fn)
 	for (i = 0; i < PACKETS; i++)
 		v.may[i] = c->way.reached[i] ? YES : NO;
 	json_array_foreach (json_object_get(rule, "expr"), n, statement) {
-		if (is_kind(statement, "vmap"))
-			any |= each_element(e, &v, inside(statement), fn);
+		if (nft_is(statement, "vmap"))
+			any |= each_element(e, &v, nft_inside(statement), fn);
 		else
 			take(e, &v, statement);
-		if (is_kind(statement, "jump") || is_kind(statement, "goto"))
+		if (nft_is(statement, "jump") || nft_is(statement, "goto"))
 			any |= fn(e, &v, statement);
 	}
-	if (n && !is_kind(json_array_get(json_object_get(rule, "expr"), n - 1), "vmap"))
+	if (n && !nft_is(json_array_get(json_object_get(rule, "expr"), n - 1), "vmap"))
 		any |= fn(e, &v, json_array_get(json_object_get(rule, "expr"), n - 1));
 	return any;
 }
@@ -593,18 +438,18 @@ static int collect_chains(struct examination *e)
 		if (!chain)
 			continue;
 		c = &e->chains[e->n_chains++];
-		c->family = text(chain, "family");
-		c->table = text(chain, "table");
-		c->name = text(chain, "name");
-		if (!one_of(text(chain, "hook"), hooks, ARRAY(hooks)))
+		c->family = nft_text(chain, "family");
+		c->table = nft_text(chain, "table");
+		c->name = nft_text(chain, "name");
+		if (!one_of(nft_text(chain, "hook"), hooks, ARRAY(hooks)))
 			continue;
 		c->way.reached[SYN] = c->way.reached[ACK] = true;
-		c->way.nat = !strcmp(text(chain, "type"), "nat");
+		c->way.nat = !strcmp(nft_text(chain, "type"), "nat");
 		c->way.early =
-			!strcmp(text(chain, "hook"), "ingress") ||
-			(!strcmp(text(chain, "hook"), "prerouting") &&
+			!strcmp(nft_text(chain, "hook"), "ingress") ||
+			(!strcmp(nft_text(chain, "hook"), "prerouting") &&
 			 json_integer_value(json_object_get(chain, "prio")) <= CONNTRACK_PRIORITY);
-		c->way.rest_dropped = !strcmp(text(chain, "policy"), "drop");
+		c->way.rest_dropped = !strcmp(nft_text(chain, "policy"), "drop");
 	}
 	return 0;
 }
@@ -618,7 +463,7 @@ static void found(struct examination *e, const struct view *v, enum firewall_kin
 	size_t i;
 
 	json_array_foreach (json_object_get(v->rule, "expr"), i, statement)
-		xt |= is_kind(statement, "xt");
+		xt |= nft_is(statement, "xt");
 	e->fn(&(struct firewall_finding){.kind = kind,
 					 .family = v->chain->family,
 					 .table = v->chain->table,
@@ -640,7 +485,7 @@ static bool judge(struct examination *e, const struct view *v, const json_t *las
 {
 	bool syn = v->may[SYN] != NO, ack = v->may[ACK] != NO;
 
-	if (is_kind(last, "jump") || is_kind(last, "goto"))
+	if (nft_is(last, "jump") || nft_is(last, "goto"))
 		return false; /* what is behind it is judged there */
 	if ((v->dnat || v->redirect) && syn)
 		found(e, v, FIREWALL_DNAT);
@@ -679,10 +524,11 @@ static void opaque_rule(const json_t *rule, char *names, size_t size)
 	json_array_foreach (json_object_get(rule, "expr"), i, statement) {
 		xt = json_object_get(statement, "xt");
 		v = (struct view){0};
-		if (is_kind(statement, "xt"))
+		if (nft_is(statement, "xt"))
 			extension(&v, xt);
 		if (v.opaque)
-			add_name(names, size, *text(xt, "name") ? text(xt, "name") : "unnamed");
+			add_name(names, size,
+				 *nft_text(xt, "name") ? nft_text(xt, "name") : "unnamed");
 	}
 }
 
@@ -694,16 +540,18 @@ static bool translates(const json_t *rule)
 	size_t i;
 
 	json_array_foreach (json_object_get(rule, "expr"), i, statement)
-		if (one_of(kind_of(statement), kinds, ARRAY(kinds)) ||
-		    one_of(text(json_object_get(statement, "xt"), "name"), targets, ARRAY(targets)))
+		if (one_of(nft_kind(statement), kinds, ARRAY(kinds)) ||
+		    one_of(nft_text(json_object_get(statement, "xt"), "name"), targets,
+			   ARRAY(targets)))
 			return true;
 	return false;
 }
 
 static void look_at_table(struct examination *e, const json_t *table)
 {
-	struct firewall_finding f = {
-		.family = text(table, "family"), .table = text(table, "name"), .all_ports = true};
+	struct firewall_finding f = {.family = nft_text(table, "family"),
+				     .table = nft_text(table, "name"),
+				     .all_ports = true};
 	const json_t *each, *rule;
 	const struct chain *c;
 	char names[256] = "";
@@ -712,11 +560,11 @@ static void look_at_table(struct examination *e, const json_t *table)
 
 	json_array_foreach (e->list, i, each) {
 		rule = json_object_get(each, "rule");
-		if (!rule || strcmp(text(rule, "table"), f.table) ||
-		    strcmp(text(rule, "family"), f.family))
+		if (!rule || strcmp(nft_text(rule, "table"), f.table) ||
+		    strcmp(nft_text(rule, "family"), f.family))
 			continue;
 		nat |= translates(rule);
-		c = find_chain(e, rule, text(rule, "chain"));
+		c = find_chain(e, rule, nft_text(rule, "chain"));
 		if (c && (c->way.reached[SYN] || c->way.reached[ACK]))
 			opaque_rule(rule, names, sizeof(names));
 	}

@@ -182,25 +182,25 @@ static int look(struct half_open *h)
 
 /* ---- saying so ---- */
 
-static void say(struct standing *s, __be16 port, bool alarming, u64 now)
+static void say(struct standing *s, const char *name, bool alarming, u64 now)
 {
 	const struct half_open_tally *t = &s->lasting;
 
 	if (s->since)
 		s->last = now;
 	if (s->said && !s->since && elapsed(now, s->last) > CALM_NS) {
-		warn("port %u: synstile and the kernel agree again on the half-open connections "
+		warn("service %s: synstile and the kernel agree again on the half-open connections "
 		     "(they differed for %llu s)",
-		     ntohs(port), elapsed(s->last, s->said) / NS_PER_SEC);
+		     name, elapsed(s->last, s->said) / NS_PER_SEC);
 		s->said = 0;
 	}
 	if (s->said || !alarming)
 		return;
 	s->said = s->since;
-	warn("port %u: synstile and the kernel disagree on the half-open connections: %u that "
+	warn("service %s: synstile and the kernel disagree on the half-open connections: %u that "
 	     "only synstile has, %u that only the kernel has. %s. `synstile conns --half-open` "
 	     "shows them",
-	     ntohs(port), half_open_only_here(t), half_open_only_kernel(t), s->why);
+	     name, half_open_only_here(t), half_open_only_kernel(t), s->why);
 }
 
 static void conclude(struct half_open *h, u64 now)
@@ -216,7 +216,7 @@ static void conclude(struct half_open *h, u64 now)
 			continue;
 		t.kernel = s->kernel; /* all, to compare with the backlog */
 		alarming = half_open_words(&t, h->names.of[i].port, s->why, sizeof(s->why));
-		say(s, h->names.of[i].port, alarming, now);
+		say(s, service_name(&h->names, i), alarming, now);
 	}
 }
 

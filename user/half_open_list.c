@@ -13,6 +13,8 @@
 #include "keys.h"
 #include "log.h"
 #include "moment.h"
+#include "synack_timer.h"
+#include "sysctls.h"
 
 #define BATCH 1024 /* records; the kernel's hash buckets hold far fewer each */
 
@@ -39,24 +41,17 @@ void half_open_list_free(struct half_open_list *l)
 	free(l);
 }
 
-/* What was there before is there still: services are never removed. */
 static int read_services(struct half_open_list *l)
 {
-	struct service *s;
-	int err = 0;
-	u32 i;
+	int err = maps_services(l->maps, l->services);
 
-	for (i = 1; !err && i < SYNSTILE_MAX_SERVICES; i++) {
-		s = &l->services[i];
-		err = maps_service(l->maps, i, s);
-		if (!err)
-			err = maps_pressure(l->maps, i, &l->pressure[i]);
-		if (s->used)
-			l->service_of[ntohs(s->port)] = i;
-	}
+	if (!err)
+		err = maps_pressures(l->maps, l->pressure);
 	if (!err)
 		err = maps_settings(l->maps, &l->settings);
 	keys_forget(&l->settings);
+	l->kernel_wait_ms = synack_wait_ms(sysctls_read(SYNACK_RETRIES, 5));
+	locator_begin(&l->locator, l->maps);
 	return err ? fail(-err, "cannot read the services: %s", strerror(-err)) : 0;
 }
 
@@ -210,16 +205,26 @@ static int read_kernel(struct half_open_entries *to)
 }
 
 struct count {
-	const struct half_open_list *list;
+	struct half_open_list *list;
 	u32 *counts;
 };
+
+static u16 service_of(struct half_open_list *l, const struct tcp_socket *sk)
+{
+	const struct flow_key key = {.remote = sk->remote,
+				     .local = sk->local,
+				     .remote_port = sk->remote_port,
+				     .local_port = sk->local_port};
+
+	return addr_is_loopback(&sk->local) ? 0 : locate(&l->locator, &key);
+}
 
 static int count_socket(const struct tcp_socket *sk, void *arg)
 {
 	const struct count *c = arg;
-	u16 service = c->list->service_of[ntohs(sk->local_port)];
+	u16 service = service_of(c->list, sk) % SYNSTILE_MAX_SERVICES;
 
-	if (service && !addr_is_loopback(&sk->local))
+	if (service)
 		c->counts[service]++;
 	return 0;
 }
@@ -265,7 +270,7 @@ static int append(struct half_open_list *l, const struct half_open_entries *kern
 	for (e = kernel->at; e < kernel->at + kernel->n; e++) {
 		bool connecting = e->socket.state == TCP_SYN_SENT;
 
-		service = connecting ? 0 : l->service_of[ntohs(e->socket.local_port)];
+		service = connecting ? 0 : service_of(l, &e->socket);
 		if (e->here || (!connecting && !service))
 			continue;
 		new = add(&l->found);
@@ -323,13 +328,6 @@ static int recheck(struct half_open_list *l, struct half_open_entries *kernel)
 	return err;
 }
 
-/* How long the kernel will have waited in all when the timer of this request socket ends, s:
- * 1, and twice as long after each repetition. */
-static u64 waits(const struct tcp_socket *sk)
-{
-	return (2ULL << (sk->retrans & 31)) - 1;
-}
-
 static enum half_open_why why(const struct half_open_list *l, const struct half_open_entry *e,
 			      u64 now)
 {
@@ -344,13 +342,16 @@ static enum half_open_why why(const struct half_open_list *l, const struct half_
 			return WHY_ABANDONED;
 		if (f->flags & FLOW_JOINED)
 			return WHY_ADOPTED;
-		return flow_state(f->word, LOCAL) == ST_LISTEN ? WHY_DROPPED : WHY_FORGOTTEN;
+		if (flow_state(f->word, LOCAL) == ST_LISTEN)
+			return WHY_DROPPED;
+		return elapsed(now, f->opened) / NS_PER_MS >= l->kernel_wait_ms ? WHY_GIVEN_UP
+										: WHY_FORGOTTEN;
 	}
 	if (e->socket.state == TCP_SYN_SENT)
 		return WHY_UNSENT;
 	if (f->opened && flow_phase(f->word) != FLOW_CLOSED)
 		return WHY_COMPLETED;
-	return waits(&e->socket) * 1000 >=
+	return synack_wait_ms(e->socket.retrans) >=
 			       syn_timeout_ms(&l->services[f->service], &l->pressure[f->service])
 		       ? WHY_LATE
 		       : WHY_UNSEEN;
@@ -387,8 +388,8 @@ void half_open_count(struct half_open_tally *t, const struct half_open_entry *e)
 
 u32 half_open_only_here(const struct half_open_tally *t)
 {
-	return t->by_why[WHY_DROPPED] + t->by_why[WHY_FORGOTTEN] + t->by_why[WHY_ADOPTED] +
-	       t->by_why[WHY_EXPIRED] + t->by_why[WHY_ABANDONED];
+	return t->by_why[WHY_DROPPED] + t->by_why[WHY_FORGOTTEN] + t->by_why[WHY_GIVEN_UP] +
+	       t->by_why[WHY_ADOPTED] + t->by_why[WHY_EXPIRED] + t->by_why[WHY_ABANDONED];
 }
 
 u32 half_open_only_kernel(const struct half_open_tally *t)

@@ -10,6 +10,7 @@
 #define SYNSTILE_USER_HALF_OPEN_LIST_H
 
 #include "conns.h"
+#include "locate.h"
 #include "netlink.h"
 
 /* Why only one of them has it. X(ID, words) */
@@ -18,6 +19,7 @@
 	X(DROPPED, "the kernel has not answered: its queue was full, or a firewall took the SYN") \
 	X(FORGOTTEN, "the kernel answered and holds no socket: it used its own SYN cookies, or gave " \
 		     "up early, as it does when its queue is half full")                        \
+	X(GIVEN_UP, "the kernel gave up first, as net.ipv4.tcp_synack_retries has it now")      \
 	X(ADOPTED, "half-open before synstile came, and no longer in the kernel")               \
 	X(EXPIRED, "the SYN timeout is over; the agent removes them within a second, if it runs") \
 	X(ABANDONED, "the program gave up connecting")                                          \
@@ -54,10 +56,11 @@ struct half_open_entries {
 struct half_open_list {
 	const struct maps *maps;
 	struct half_open_entries found; /* by key, once compared */
-	u16 service_of[65536];          /* by port, host order; 0: none */
+	struct locator locator;
 	struct service services[SYNSTILE_MAX_SERVICES];
 	struct pressure pressure[SYNSTILE_MAX_SERVICES];
 	struct settings settings;
+	u64 kernel_wait_ms; /* as the sysctl has it now */
 	/* the walk */
 	struct flow_key position;
 	bool begun;

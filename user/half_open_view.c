@@ -70,8 +70,7 @@ static void print_half_open(const struct half_open_view *h, const struct half_op
 		snprintf(syn_acks, sizeof(syn_acks), "%u", conn_server(c)->syns);
 	}
 	printf("%-*s %-7s %8s %4s %7s %7s %8s  %s\n", width, ends,
-	       service_text(h->v, c->flow.service), age_text(c, &h->v->now, age), syns,
-	       syn_acks,
+	       service_text(h->v, c->flow.service), age_text(c, &h->v->now, age), syns, syn_acks,
 	       e->kernel && e->socket.timed ? duration_text(e->socket.expires_ms, next) : "-",
 	       e->here ? duration_text(ms, left) : "-", known_to(e));
 }
@@ -146,7 +145,7 @@ static void json_half_open_list(const struct half_open_view *h)
 
 	for (i = 0; i < SYNSTILE_MAX_SERVICES; i++)
 		if (!i || service_name(&h->v->names, i))
-		json_array_append_new(services, tally_json(h, i));
+			json_array_append_new(services, tally_json(h, i));
 	json_begin(h->v);
 	for (i = 0; i < h->shown; i++)
 		json_line(h->v, half_open_entry_json(h, &h->list->found.at[i]));

@@ -130,9 +130,28 @@ static void set_sock(struct instance *in, const char *encoded)
 	snprintf(in->sock, sizeof(in->sock), RUN_DIR "/%.60s~%016llx.sock", encoded, hash);
 }
 
-int instance_open(struct instance *in, const char *netns)
+static int set_paths(struct instance *in)
 {
 	char encoded[400];
+	int err = encode_name(encoded, 200, in->name);
+
+	if (!err)
+		err = format(in->pins, sizeof(in->pins), PINS_DIR "/%s", encoded);
+	if (!err)
+		err = format(in->state, sizeof(in->state), STATE_DIR "/%s.json", encoded);
+	if (!err)
+		err = format(in->policy, sizeof(in->policy), STATE_DIR "/%s.policy.json", encoded);
+	if (!err)
+		err = format(in->lock, sizeof(in->lock), RUN_DIR "/%s.lock", encoded);
+	if (!err)
+		err = format(in->pid, sizeof(in->pid), RUN_DIR "/%s.pid", encoded);
+	if (!err)
+		set_sock(in, encoded);
+	return err;
+}
+
+int instance_open(struct instance *in, const char *netns)
+{
 	struct stat st;
 	int err;
 
@@ -158,19 +177,7 @@ int instance_open(struct instance *in, const char *netns)
 		err = fail(errno, "/proc/self/ns/net: %s; is /proc mounted?", strerror(errno));
 	else
 		err = format(in->name, sizeof(in->name), "ns-inode-%lu", (unsigned long)st.st_ino);
-	if (!err)
-		err = encode_name(encoded, 200, in->name);
-	if (!err)
-		err = format(in->pins, sizeof(in->pins), PINS_DIR "/%s", encoded);
-	if (!err)
-		err = format(in->state, sizeof(in->state), RUN_DIR "/%s.json", encoded);
-	if (!err)
-		err = format(in->lock, sizeof(in->lock), RUN_DIR "/%s.lock", encoded);
-	if (!err)
-		err = format(in->pid, sizeof(in->pid), RUN_DIR "/%s.pid", encoded);
-	if (!err)
-		set_sock(in, encoded);
-	return err;
+	return err ? err : set_paths(in);
 }
 
 static bool is_bpffs(void)
@@ -202,12 +209,14 @@ int instance_bpffs(const struct instance *in, bool may_mount)
 	return 0;
 }
 
-/* Is any process but this one in our network namespace? */
-static bool has_company(void)
+/* Has any process but this one a /proc/PID/`file` of this inode: "ns/net", or a file below net/,
+ * which each network namespace has one of? Who may not see others is in doubt: yes. */
+static bool has_company(const char *file, unsigned long inode)
 {
 	char path[300];
 	struct dirent *d;
-	bool found = false;
+	struct stat st;
+	bool found = access("/proc/1", F_OK); /* hidepid */
 	DIR *dir = opendir("/proc");
 
 	if (!dir)
@@ -217,8 +226,11 @@ static bool has_company(void)
 
 		if (pid <= 0 || pid == getpid())
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-		found = same_file(path, "/proc/self/ns/net");
+		snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+		if (!stat(path, &st))
+			found = st.st_ino == inode;
+		else
+			found = errno == EACCES || errno == EPERM;
 	}
 	closedir(dir);
 	return found;
@@ -226,15 +238,69 @@ static bool has_company(void)
 
 bool instance_alive(const struct instance *in)
 {
+	struct stat own;
 	char path[512];
 
 	if (!strcmp(in->name, "host"))
 		return true;
+	/* not ns/net, to look at which takes CAP_SYS_PTRACE, and the agent has that not any more */
 	if (!in->netns[0])
-		return has_company();
+		return stat("/proc/self/net/dev", &own) || has_company("net/dev", own.st_ino);
 	snprintf(path, sizeof(path), NETNS_DIR "/%s", in->netns);
 	return same_file(path, "/proc/self/ns/net");
 }
+
+/* ---- those of others ---- */
+
+/* The reverse of encode_name(). */
+static void decode_name(char *buf, size_t size, const char *name, size_t len)
+{
+	unsigned int c;
+	size_t i, n = 0;
+
+	for (i = 0; i < len && n + 1 < size; i++) {
+		if (name[i] == '%' && i + 2 < len && sscanf(name + i, "%%%2x", &c) == 1) {
+			buf[n++] = c;
+			i += 2;
+		} else {
+			buf[n++] = name[i];
+		}
+	}
+	buf[n] = 0;
+}
+
+int instance_of_record(struct instance *in, const char *file)
+{
+	size_t len = strlen(file);
+
+	memset(in, 0, sizeof(*in));
+	in->lock_fd = -1;
+	if (len <= 5 || strcmp(file + len - 5, ".json") || memchr(file, '.', len - 5))
+		return -EINVAL; /* such as a policy's */
+	decode_name(in->name, sizeof(in->name), file, len - 5);
+	if (strcmp(in->name, "host") && strncmp(in->name, "ns-", 3))
+		return -EINVAL;
+	if (!strncmp(in->name, "ns-", 3) && strncmp(in->name, "ns-inode-", 9))
+		snprintf(in->netns, sizeof(in->netns), "%s", in->name + 3);
+	return set_paths(in);
+}
+
+bool instance_vanished(const struct instance *in)
+{
+	unsigned long inode;
+	char path[512];
+
+	if (!strcmp(in->name, "host"))
+		return false;
+	if (in->netns[0]) {
+		snprintf(path, sizeof(path), NETNS_DIR "/%s", in->netns);
+		return access(path, F_OK) && errno == ENOENT;
+	}
+	return sscanf(in->name, "ns-inode-%lu", &inode) == 1 && !has_company("ns/net", inode) &&
+	       !instance_agent(in);
+}
+
+/* ---- the lock, and the files ---- */
 
 /* The path still leads to the file we locked: nobody removed it in between. */
 static bool still_linked(int fd, const char *path)
@@ -304,14 +370,29 @@ int instance_lock(struct instance *in, const char *what)
 	return lock_timeout(in);
 }
 
+void instance_drop_records(const struct instance *in)
+{
+	/* the state last: without it nobody would look for the others */
+	const char *const paths[] = {in->policy, in->state};
+	char half[600]; /* what a killed state_write() left */
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(half, sizeof(half), "%s.new", paths[i]);
+		unlink(half);
+		unlink(paths[i]);
+	}
+	rmdir(STATE_DIR); /* fails while another instance lives */
+}
+
 void instance_unlock(struct instance *in, bool forget)
 {
 	if (in->lock_fd < 0)
 		return;
 	if (forget) {
+		instance_drop_records(in);
 		unlink(in->pid);
 		unlink(in->sock);
-		unlink(in->state);
 		unlink(in->lock);
 		rmdir(RUN_DIR); /* fails while another instance lives */
 	}

@@ -51,6 +51,8 @@ int keys_new_settings(struct settings *set, u64 now)
 		err = random_bytes(set->previous.k, sizeof(set->previous.k));
 	if (!err)
 		err = random_bytes(&set->ts_offset, sizeof(set->ts_offset));
+	if (!err)
+		err = random_bytes(set->source_key, sizeof(set->source_key));
 	set->key.id = 1;
 	set->key.made = now;
 	cookie_fill_codes(set->cookie_codes);

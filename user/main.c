@@ -10,9 +10,25 @@
 #include "cmd.h"
 #include "datapath.h"
 #include "log.h"
+#include "policy.h"
 
 static int cmd_help(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
+
+static const char attach_options[] =
+	"  -m, --mode observe|auto|always  observe: count only; auto: SYN cookies under attack;\n"
+	"                                  always: for every new connection (default: auto)\n"
+	"  -P, --policy FILE               what to protect and how: see synstile.yaml(5)\n"
+	"                                  (default: " POLICY_DEFAULT_FILE ", if it is there)\n"
+	"  -p, --ports 80,443,8000-8100    protect these ports (default: all that listen)\n"
+	"  -x, --xdp native|skb|auto       in the driver, or generic (default: native, then skb)\n"
+	"  -t, --tc tcx|clsact|auto        how to attach to TC (default: tcx, then clsact)\n"
+	"  -c, --cookies own|kernel|auto   own: keep all TCP options, Linux 6.9; kernel: Linux "
+	"6.0\n"
+	"                                  (default: own, then kernel)\n"
+	"  -k, --key-life 15m              how long a key of own cookies signs, 2m to 24h "
+	"(default: 15m)\n"
+	"  -f, --max-flows N               connections that can be followed (default: 262144)\n";
 
 static const struct command {
 	const char *name;
@@ -22,18 +38,9 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{"attach", cmd_attach, "IFACE... [OPTION...]",
-	 "protect the listening TCP sockets of this host",
-	 "  -m, --mode observe|auto|always  observe: count only; auto: SYN cookies under attack;\n"
-	 "                                  always: for every new connection (default: auto)\n"
-	 "  -p, --ports 80,443,8000-8100    protect these ports (default: all that listen)\n"
-	 "  -x, --xdp native|skb|auto       in the driver, or generic (default: native, then skb)\n"
-	 "  -t, --tc tcx|clsact|auto        how to attach to TC (default: tcx, then clsact)\n"
-	 "  -c, --cookies own|kernel|auto   own: keep all TCP options, Linux 6.9; kernel: Linux "
-	 "6.0\n"
-	 "                                  (default: own, then kernel)\n"
-	 "  -k, --key-life 15m              how long a key of own cookies signs, 2m to 24h "
-	 "(default: 15m)\n"
-	 "  -f, --max-flows N               connections that can be followed (default: 262144)\n"},
+	 "protect the listening TCP sockets of this host", attach_options},
+	{"run", cmd_run, "IFACE... [OPTION...]",
+	 "the same as attach, and be the agent, in the foreground", attach_options},
 	{"detach", cmd_detach, "IFACE... | --all", "stop protecting, and give back every setting",
 	 "  -a, --all                       every interface of this instance\n"},
 	{"status", cmd_status, "[-j]", "what is protected, under attack, counted",
@@ -56,6 +63,14 @@ static const struct command {
 	 "  -t, --type T[,T]...             only these types (default: all but stats)\n"
 	 "  -p, --port N                    only to or from this port\n"
 	 "  -H, --host ADDRESS              only to or from this address\n"},
+	{"policy", cmd_policy, "check|show|diff|apply [FILE] [-j]",
+	 "the policy file: check it, apply it; what is in force",
+	 "  check [FILE]                    say what is wrong with it, all at once; needs no root\n"
+	 "  show                            what is in force, and where each value came from\n"
+	 "  diff [FILE]                     what applying it would change\n"
+	 "  apply [FILE]                    put it in force, all of it or (on any error) nothing\n"
+	 "  -j, --json                      for programs\n"
+	 "FILE: default " POLICY_DEFAULT_FILE "; synstile.yaml(5) is its manual.\n"},
 	{"keys", cmd_keys, "list|rotate [-j]", "the keys that sign SYN cookies; a new one",
 	 "  list                            which there are, their state and age (never the "
 	 "secret)\n"

@@ -29,7 +29,8 @@ void maps_close(struct maps *m)
 {
 	int *fds[] = {&m->flows,    &m->filter,   &m->listeners, &m->ports,  &m->services,
 		      &m->pressure, &m->settings, &m->shared,    &m->census, &m->events,
-		      &m->lost,     &m->oddities, &m->doubts};
+		      &m->lost,     &m->oddities, &m->doubts,    &m->load,   &m->rules,
+		      &m->prefixes, &m->verified, &m->distinct,  &m->samples};
 	size_t i;
 
 	for (i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
@@ -49,6 +50,21 @@ static int put(int fd, u32 index, const void *value)
 	return bpf_map_update_elem(fd, &index, value, BPF_ANY) ? -errno : 0;
 }
 
+/* `n` entries of an array, from `first` on, with one call. */
+static int get_many(int fd, u32 first, u32 n, void *values)
+{
+	u32 *keys = calloc(n, sizeof(*keys)), before = first - 1, position;
+	int err = keys ? 0 : -ENOMEM;
+
+	/* ENOENT: that was all */
+	if (!err &&
+	    bpf_map_lookup_batch(fd, first ? &before : NULL, &position, keys, values, &n, NULL) &&
+	    errno != ENOENT)
+		err = -errno;
+	free(keys);
+	return err;
+}
+
 int maps_settings(const struct maps *m, struct settings *set)
 {
 	return get(m->settings, 0, set);
@@ -66,6 +82,21 @@ int maps_service(const struct maps *m, u32 index, struct service *s)
 
 	return err ? err
 		   : get(m->services, policy_slot(generation) * SYNSTILE_MAX_SERVICES + index, s);
+}
+
+int maps_services(const struct maps *m, struct service all[SYNSTILE_MAX_SERVICES])
+{
+	u32 generation = 0;
+	int err = maps_generation(m, &generation);
+
+	return err ? err
+		   : get_many(m->services, policy_slot(generation) * SYNSTILE_MAX_SERVICES,
+			      SYNSTILE_MAX_SERVICES, all);
+}
+
+int maps_slot_service(const struct maps *m, u32 slot, u32 index, struct service *s)
+{
+	return get(m->services, slot * SYNSTILE_MAX_SERVICES + index, s);
 }
 
 int maps_set_service(const struct maps *m, u32 slot, u32 index, const struct service *s)
@@ -88,14 +119,39 @@ int maps_set_port(const struct maps *m, u16 port, const struct port_entry *value
 	return put(m->ports, port, value);
 }
 
+int maps_port(const struct maps *m, u16 port, struct port_entry *value)
+{
+	return get(m->ports, port, value);
+}
+
+int maps_ports(const struct maps *m, struct port_entry all[65536])
+{
+	return get_many(m->ports, 0, 65536, all);
+}
+
 int maps_pressure(const struct maps *m, u32 index, struct pressure *p)
 {
 	return get(m->pressure, index, p);
 }
 
+int maps_pressures(const struct maps *m, struct pressure all[SYNSTILE_MAX_SERVICES])
+{
+	return get_many(m->pressure, 0, SYNSTILE_MAX_SERVICES, all);
+}
+
+int maps_set_pressure(const struct maps *m, u32 index, const struct pressure *p)
+{
+	return put(m->pressure, index, p);
+}
+
 int maps_census(const struct maps *m, u32 service, struct census *c)
 {
 	return get(m->census, service, c);
+}
+
+int maps_censuses(const struct maps *m, struct census all[SYNSTILE_MAX_SERVICES])
+{
+	return get_many(m->census, 0, SYNSTILE_MAX_SERVICES, all);
 }
 
 int maps_listeners(const struct maps *m, listener_fn fn, void *arg)
@@ -141,9 +197,21 @@ int maps_each_flow(const struct maps *m, flow_fn fn, void *arg)
 	return err;
 }
 
+int maps_listener(const struct maps *m, const struct listener_key *key, struct listen_entry *value)
+{
+	return bpf_map_lookup_elem(m->listeners, key, value) ? -errno : 0;
+}
+
+int maps_flow(const struct maps *m, const struct flow_key *key, struct flow *f)
+{
+	return bpf_map_lookup_elem(m->flows, key, f) ? -errno : 0;
+}
+
 int maps_next_doubt(const struct maps *m, struct flow_key *key)
 {
-	return bpf_map_lookup_and_delete_elem(m->doubts, NULL, key) ? -errno : 0;
+	if (bpf_map_get_next_key(m->doubts, NULL, key))
+		return -errno;
+	return bpf_map_delete_elem(m->doubts, key) ? -errno : 0;
 }
 
 static int count_phase(const struct flow_key *key, const struct flow *f, void *arg)
@@ -225,6 +293,105 @@ int maps_oddities(const struct maps *m, u64 n[ODD_COUNT])
 {
 	memset(n, 0, ODD_COUNT * sizeof(*n));
 	return add_all(m->oddities, n, ODD_COUNT);
+}
+
+/* The values of one index on all CPUs, to be freed. Their size must be a multiple of 8. */
+static int get_each(int fd, u32 index, size_t size, void **values, int *cpus)
+{
+	int err;
+
+	*cpus = libbpf_num_possible_cpus();
+	if (*cpus < 0)
+		return *cpus;
+	*values = calloc(*cpus, size);
+	if (!*values)
+		return -ENOMEM;
+	err = get(fd, index, *values);
+	if (err)
+		free(*values);
+	return err;
+}
+
+int maps_load(const struct maps *m, u32 service, u64 sum[LOAD_KINDS])
+{
+	struct load *values;
+	int cpus, cpu, kind, err;
+
+	memset(sum, 0, LOAD_KINDS * sizeof(*sum));
+	err = get_each(m->load, service, sizeof(*values), (void **)&values, &cpus);
+	if (err)
+		return err;
+	for (cpu = 0; cpu < cpus; cpu++)
+		for (kind = 0; kind < LOAD_KINDS; kind++)
+			sum[kind] += values[cpu].n[kind];
+	free(values);
+	return 0;
+}
+
+int maps_distinct(const struct maps *m, u32 service, struct distinct *d)
+{
+	return get(m->distinct, service, d);
+}
+
+int maps_samples(const struct maps *m, u64 since, sample_fn fn, void *arg)
+{
+	const u32 first = flow_moment(since);
+	const struct syn_sample *s;
+	struct samples *values;
+	int cpus, cpu, err;
+	u32 i;
+
+	err = get_each(m->samples, 0, sizeof(*values), (void **)&values, &cpus);
+	if (err)
+		return err;
+	for (cpu = 0; cpu < cpus; cpu++) {
+		for (i = 0; i < SAMPLES && i < values[cpu].n; i++) {
+			s = &values[cpu].at[i];
+			if ((s32)(s->moment - first) >= 0)
+				fn(s, arg);
+		}
+	}
+	free(values);
+	return 0;
+}
+
+int maps_rules(const struct maps *m, u32 slot, struct rules *r)
+{
+	return get(m->rules, slot, r);
+}
+
+int maps_set_rules(const struct maps *m, u32 slot, const struct rules *r)
+{
+	return put(m->rules, slot, r);
+}
+
+int maps_new_trie(const struct prefix_key *keys, const u32 *actions, u32 n)
+{
+	const struct prefix_key ipv4 = {.bits = 96, .addr.b = {[10] = 0xff, [11] = 0xff}};
+	const u32 none = PREFIX_NONE;
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	int err = 0, fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "prefix_trie", sizeof(*keys),
+					 sizeof(*actions), n + 1, &opts);
+
+	if (fd < 0)
+		return -errno;
+	if (bpf_map_update_elem(fd, &ipv4, &none, BPF_ANY))
+		err = -errno;
+	if (!err && n && bpf_map_update_batch(fd, keys, actions, &n, NULL))
+		err = -errno;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+int maps_set_prefixes(const struct maps *m, u32 slot, int trie)
+{
+	u32 fd = trie;
+
+	if (trie >= 0)
+		return put(m->prefixes, slot, &fd);
+	return bpf_map_delete_elem(m->prefixes, &slot) && errno != ENOENT ? -errno : 0;
 }
 
 int maps_set_iface(int fd, const struct iface *iface)

@@ -18,6 +18,11 @@ u64 monotonic_now(void)
 	return ns_of(CLOCK_MONOTONIC);
 }
 
+u64 cpu_now(void)
+{
+	return ns_of(CLOCK_THREAD_CPUTIME_ID);
+}
+
 struct moment moment_now(void)
 {
 	u64 before = ns_of(CLOCK_MONOTONIC), real = ns_of(CLOCK_REALTIME);

@@ -13,6 +13,8 @@ struct moment {
 
 struct moment moment_now(void);
 u64 monotonic_now(void);
+/* What this thread has worked, ns: on a busy machine far less than the time that it took. */
+u64 cpu_now(void);
 
 /* ms from `then` (monotonic ns) to `m`; never negative: the datapath's clock is another. */
 u64 moment_ms_since(const struct moment *m, u64 then);

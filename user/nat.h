@@ -12,5 +12,7 @@
  * ports yet, and drop it; the listener answers with a RST. One NAT chain of any rule is enough.
  */
 bool nat_present(void);
+/* Is there a nat table of iptables' own (not one that iptables-nft makes)? */
+bool nat_legacy(bool v6);
 
 #endif

@@ -134,6 +134,7 @@ static int on_socket(const struct nlmsghdr *nlh, void *arg)
 	struct dump *d = arg;
 	const struct nlattr *a;
 	const u32 *mem;
+	bool whole = false;
 	struct tcp_socket sk = {
 		.local = diag_addr(m->idiag_family, m->id.idiag_src),
 		.remote = diag_addr(m->idiag_family, m->id.idiag_dst),
@@ -147,6 +148,8 @@ static int on_socket(const struct nlmsghdr *nlh, void *arg)
 		.timed = m->idiag_timer == TIMER_RETRANSMIT,
 		.retrans = m->idiag_retrans,
 		.expires_ms = m->idiag_expires,
+		.ifindex = m->id.idiag_if,
+		.cookie = {m->id.idiag_cookie[0], m->id.idiag_cookie[1]},
 	};
 
 	mnl_attr_for_each (a, nlh, sizeof(*m)) {
@@ -161,8 +164,13 @@ static int on_socket(const struct nlmsghdr *nlh, void *arg)
 		case INET_DIAG_ULP_INFO:
 			sk.mptcp = is_mptcp(a);
 			break;
+		case INET_DIAG_SHUTDOWN:
+			/* of all that are more than a request: Fast Open's are in SYN-RECV too */
+			whole = true;
+			break;
 		}
 	}
+	sk.request = sk.state == TCP_SYN_RECV && !whole;
 	d->result = d->fn.socket(&sk, d->arg);
 	return d->result ? MNL_CB_STOP : MNL_CB_OK;
 }
@@ -199,6 +207,87 @@ int netlink_sockets(u32 states, socket_fn fn, void *arg)
 		     "and CONFIG_INET_TCP_DIAG (`modprobe tcp_diag`)",
 		     strerror(-err));
 	return err;
+}
+
+/* Appends a message that asks the kernel to destroy one. */
+static void put_destroy(struct mnl_nlmsg_batch *batch, const struct tcp_socket *sk, u32 seq)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(mnl_nlmsg_batch_current(batch));
+	struct inet_diag_req_v2 *req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
+	size_t from = sk->v6 ? 0 : 12, size = sk->v6 ? 16 : 4;
+
+	nlh->nlmsg_type = SOCK_DESTROY;
+	nlh->nlmsg_flags = NLM_F_REQUEST; /* without ACK: only failures are answered */
+	nlh->nlmsg_seq = seq;
+	req->sdiag_family = sk->v6 ? AF_INET6 : AF_INET;
+	req->sdiag_protocol = IPPROTO_TCP;
+	req->idiag_states = 1 << sk->state;
+	req->id.idiag_sport = sk->local_port;
+	req->id.idiag_dport = sk->remote_port;
+	memcpy(req->id.idiag_src, sk->local.b + from, size);
+	memcpy(req->id.idiag_dst, sk->remote.b + from, size);
+	req->id.idiag_if = sk->ifindex;
+	memcpy(req->id.idiag_cookie, sk->cookie, sizeof(sk->cookie));
+	mnl_nlmsg_batch_next(batch);
+}
+
+/* Reads what the kernel has answered by now. Returns how many were gone already, or -errno. */
+static int destroy_failures(struct mnl_socket *nl)
+{
+	union {
+		struct nlmsghdr align;
+		char bytes[4096];
+	} buf;
+	struct nlmsghdr *nlh;
+	const struct nlmsgerr *e;
+	int gone = 0, fd = mnl_socket_get_fd(nl), left;
+	ssize_t n;
+
+	while ((n = recv(fd, &buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
+		left = n;
+		for (nlh = &buf.align; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+			if (nlh->nlmsg_type != NLMSG_ERROR)
+				continue;
+			e = mnl_nlmsg_get_payload(nlh);
+			/* ESTALE: its tuple has another socket */
+			if (e->error && e->error != -ENOENT && e->error != -ESTALE)
+				return e->error;
+			gone += !!e->error;
+		}
+	}
+	return n < 0 && errno != EAGAIN && errno != ENOBUFS ? -errno : gone;
+}
+
+int netlink_destroy(const struct tcp_socket *sk, size_t n)
+{
+	static char buf[NETLINK_DESTROY_MOST * 96 + 4096];
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	struct mnl_nlmsg_batch *batch = mnl_nlmsg_batch_start(buf, NETLINK_DESTROY_MOST * 96);
+	size_t i;
+	int err = 0;
+
+	for (i = 0; batch && i < n && i < NETLINK_DESTROY_MOST; i++)
+		put_destroy(batch, &sk[i], i + 1);
+	if (!nl || !batch || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(nl, mnl_nlmsg_batch_head(batch), mnl_nlmsg_batch_size(batch)) < 0)
+		err = -errno;
+	/* the kernel has done it all when sendto() returns */
+	if (!err)
+		err = destroy_failures(nl);
+	if (batch)
+		mnl_nlmsg_batch_stop(batch);
+	if (nl)
+		mnl_socket_close(nl);
+	return err < 0 ? err : (int)n - err;
+}
+
+int netlink_can_destroy(void)
+{
+	/* port 0 is nobody's */
+	const struct tcp_socket none = {.state = TCP_SYN_RECV, .cookie = {1, 1}};
+	int err = netlink_destroy(&none, 1);
+
+	return err < 0 ? err : 0;
 }
 
 static int on_exact(const struct nlmsghdr *nlh, void *arg)

@@ -23,6 +23,9 @@ struct tcp_socket {
 	bool timed;     /* it runs */
 	u8 retrans;     /* SYN-RECV, SYN-SENT: SYN-ACKs or SYNs repeated so far */
 	u32 expires_ms; /* from now; 0: it is due */
+	bool request;   /* SYN-RECV: a request socket, whose client has yet to answer */
+	u32 ifindex;    /* it is bound to this interface; 0: to none */
+	u32 cookie[2];  /* the kernel's name for it; a connection inherits its request socket's */
 };
 
 typedef int (*socket_fn)(const struct tcp_socket *sk, void *arg);
@@ -33,6 +36,14 @@ int netlink_sockets(u32 states, socket_fn fn, void *arg);
 /* 1 if the stack has a socket for exactly this connection, in any state; 0 if not. Sockets that
  * are bound to a device are found only if that is `ifindex`; 0: none is. */
 int netlink_has_socket(const struct flow_key *key, u32 ifindex);
+
+#define NETLINK_DESTROY_MOST 64
+/* Destroys these sockets, NETLINK_DESTROY_MOST at most; whoever is at the far end hears nothing of
+ * it if they are request sockets. Returns how many, or -errno; -EOPNOTSUPP: this kernel cannot
+ * (CONFIG_INET_DIAG_DESTROY). Those that have gone meanwhile are no error. */
+int netlink_destroy(const struct tcp_socket *sk, size_t n);
+/* Is there anything that netlink_destroy() can do? 0; -errno as above. */
+int netlink_can_destroy(void);
 
 typedef int (*address_fn)(const struct addr *address, u32 ifindex, void *arg);
 int netlink_addresses(address_fn fn, void *arg);
@@ -54,8 +65,8 @@ int netlink_links(link_fn fn, void *arg);
 int netlink_link(u32 ifindex, struct link *link);
 
 /* What XDP in the driver can do. -errno where the kernel does not tell (before Linux 6.3). */
-#define XDP_NATIVE 1u  /* NETDEV_XDP_ACT_BASIC */
-#define XDP_FRAGS  32u /* NETDEV_XDP_ACT_RX_SG: frames of several buffers */
+#define XDP_CAN_NATIVE 1u  /* NETDEV_XDP_ACT_BASIC */
+#define XDP_CAN_FRAGS  32u /* NETDEV_XDP_ACT_RX_SG: frames of several buffers */
 int netlink_xdp_features(u32 ifindex, u64 *features);
 
 struct filter {

@@ -21,6 +21,14 @@ static int number(const char **at, const char *text, long *value)
 	return 0;
 }
 
+void ports_add(struct ports *p, u16 first, u16 last)
+{
+	u32 port;
+
+	for (port = first; port <= last; port++)
+		p->bits[port / 8] |= 1 << port % 8;
+}
+
 int ports_parse(struct ports *p, const char *text)
 {
 	const char *at = text;
@@ -40,8 +48,7 @@ int ports_parse(struct ports *p, const char *text)
 		if (to < from)
 			return fail(EINVAL, "--ports \"%s\": %ld-%ld runs backwards", text, from,
 				    to);
-		for (; from <= to; from++)
-			p->bits[from / 8] |= 1 << from % 8;
+		ports_add(p, from, to);
 		if (!*at)
 			return 0;
 		if (*at++ != ',')
@@ -49,6 +56,26 @@ int ports_parse(struct ports *p, const char *text)
 				    at - 1);
 	}
 	return 0;
+}
+
+bool ports_keep(struct ports *p, const struct ports *others)
+{
+	u8 any = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(p->bits); i++)
+		any |= p->bits[i] &= others->bits[i];
+	return any;
+}
+
+bool ports_take(struct ports *p, const struct ports *others)
+{
+	u8 any = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(p->bits); i++)
+		any |= p->bits[i] &= ~others->bits[i];
+	return any;
 }
 
 bool ports_has(const struct ports *p, u16 port)

@@ -47,11 +47,11 @@ static int run(struct nft_ctx **nft, unsigned int flags, const char *command)
 	return errno == EOPNOTSUPP ? -EOPNOTSUPP : refused(errno ? errno : EIO, *nft);
 }
 
-int ruleset_read(json_t **ruleset)
+static int read_json(const char *command, json_t **ruleset)
 {
 	struct nft_ctx *nft;
 	json_error_t where;
-	int err = run(&nft, NFT_CTX_OUTPUT_JSON, "list ruleset");
+	int err = run(&nft, NFT_CTX_OUTPUT_JSON, command);
 
 	*ruleset = NULL;
 	if (!err)
@@ -61,6 +61,20 @@ int ruleset_read(json_t **ruleset)
 	if (nft)
 		nft_ctx_free(nft);
 	return err;
+}
+
+int ruleset_read(json_t **ruleset)
+{
+	return read_json("list ruleset", ruleset);
+}
+
+int ruleset_read_table(const char *family, const char *table, json_t **ruleset)
+{
+	char command[512];
+	int err = format(command, sizeof(command), "list table %s %s", family, table);
+
+	*ruleset = NULL;
+	return err ? err : read_json(command, ruleset);
 }
 
 /* The line that ends in "# handle N", without that and the space before it. */

@@ -55,17 +55,32 @@ int running_open(struct running *r)
 		       : common_failed(err);
 }
 
-json_t *running_half_open(const struct running *r)
+static json_t *ask_agent(const struct running *r, const char *path)
 {
 	json_t *answer;
 
 	if (!instance_agent(&r->in))
 		return json_null();
-	if (!client_get(&r->in, "/v1/half-open", &answer))
+	if (!client_get(&r->in, path, &answer))
 		return answer;
 	debug("%s", fail_reason(0));
 	fail_clear();
 	return json_null();
+}
+
+json_t *running_half_open(const struct running *r)
+{
+	return ask_agent(r, "/v1/half-open");
+}
+
+json_t *running_detection(const struct running *r)
+{
+	return ask_agent(r, "/v1/detection");
+}
+
+json_t *running_timeouts(const struct running *r)
+{
+	return ask_agent(r, "/v1/timeouts");
 }
 
 void running_close(struct running *r)

@@ -21,6 +21,10 @@ int running_open(struct running *r);
 /* What the agent has found out about half-open connections over time (half_open_json()); JSON null
  * if it does not run, or does not answer. */
 json_t *running_half_open(const struct running *r);
+/* The same of attacks (detect_json()). */
+json_t *running_detection(const struct running *r);
+/* The same of how it follows the SYN timeouts (timeouts_json()). */
+json_t *running_timeouts(const struct running *r);
 void running_close(struct running *r);
 
 #endif

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
+#include "instance.h"
 #include "keys.h"
 #include "log.h"
 #include "state.h"
@@ -53,13 +53,31 @@ int mode_parse(const char *text, enum service_mode *mode)
 	return 0;
 }
 
+/* Random, and another one after each boot; "" if the kernel does not say. */
+static const char *boot_id(void)
+{
+	static char id[64];
+	int fd;
+
+	if (id[0])
+		return id;
+	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, id, sizeof(id) - 1) < 0)
+		id[0] = 0;
+	if (fd >= 0)
+		close(fd);
+	id[strcspn(id, "\n")] = 0;
+	return id;
+}
+
 static json_t *pack_iface(const struct attachment *at)
 {
-	return json_pack("{s:s, s:I, s:b, s:b, s:s, s:I, s:s, s:b, s:[I, I]}", "name", at->name,
-			 "ifindex", (json_int_t)at->ifindex, "complete", at->complete, "skb",
-			 at->skb, "via", via_name(at->via), "xdp_id", (json_int_t)at->xdp_id, "tc",
-			 tc_name(at->tc), "made_clsact", at->made_clsact, "tc_ids",
-			 (json_int_t)at->tc_ids[0], (json_int_t)at->tc_ids[1]);
+	return json_pack("{s:s, s:I, s:b, s:b, s:b, s:s, s:I, s:s, s:b, s:[I, I]}", "name",
+			 at->name, "ifindex", (json_int_t)at->ifindex, "complete", at->complete,
+			 "leaving", at->leaving, "skb", at->skb, "via", via_name(at->via), "xdp_id",
+			 (json_int_t)at->xdp_id, "tc", tc_name(at->tc), "made_clsact",
+			 at->made_clsact, "tc_ids", (json_int_t)at->tc_ids[0],
+			 (json_int_t)at->tc_ids[1]);
 }
 
 static json_t *pack(const struct state *st)
@@ -71,32 +89,73 @@ static json_t *pack(const struct state *st)
 		json_array_append_new(ifaces, pack_iface(&st->ifaces[i]));
 	for (i = 0; i < st->n_sysctls; i++)
 		json_array_append_new(
-			sysctls, json_pack("{s:s, s:i, s:i}", "name", st->sysctls[i].name, "was",
-					   st->sysctls[i].was, "set", st->sysctls[i].set));
-	return json_pack("{s:I, s:s, s:b, s:s, s:s*, s:I, s:I, s:o, s:o}", "netns_cookie",
-			 (json_int_t)st->cookie, "mode", mode_name(st->mode), "kernel_cookies",
-			 st->kernel_cookies, "why", st->why, "ports", st->ports, "max_flows",
-			 (json_int_t)st->max_flows, "key_life_s", (json_int_t)st->key_life,
-			 "interfaces", ifaces, "sysctls", sysctls);
+			sysctls, json_pack("{s:s, s:i, s:i, s:i}", "name", st->sysctls[i].name,
+					   "was", st->sysctls[i].was, "set", st->sysctls[i].set,
+					   "before", st->sysctls[i].before));
+	return json_pack("{s:s, s:I, s:s, s:b, s:s, s:s*, s:I, s:I, s:[b, b, b], s:o, s:o}",
+			 "boot_id", boot_id(), "netns_cookie", (json_int_t)st->cookie, "mode",
+			 mode_name(st->mode), "kernel_cookies", st->kernel_cookies, "why", st->why,
+			 "ports", st->ports, "max_flows", (json_int_t)st->max_flows, "key_life_s",
+			 (json_int_t)st->key_life, "given", st->mode_given, st->key_life_given,
+			 st->max_flows_given, "interfaces", ifaces, "sysctls", sysctls);
+}
+
+static int sync_dir(const char *path)
+{
+	int err = 0, fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd))
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/* Not json_dumpfd(), which writes word by word. */
+static int write_file(const json_t *root, const char *path)
+{
+	int err = 0, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!f) {
+		err = -errno;
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	errno = 0;
+	if (json_dumpf(root, f, JSON_INDENT(1)) || fflush(f) || fsync(fd))
+		err = errno ? -errno : -EIO;
+	fclose(f);
+	return err;
+}
+
+int state_write(const json_t *root, const char *path)
+{
+	char tmp[600];
+	int tries, err = format(tmp, sizeof(tmp), "%s.new", path);
+
+	if (err)
+		return err;
+	/* again, if another instance ends and takes the empty folder away in between */
+	for (tries = 0, err = -ENOENT; err == -ENOENT && tries < 10; tries++) {
+		if (mkdir(STATE_DIR, 0700) && errno != EEXIST)
+			return fail(errno, "cannot create %s: %s", STATE_DIR, strerror(errno));
+		err = write_file(root, tmp);
+	}
+	if (!err && rename(tmp, path))
+		err = -errno;
+	if (!err)
+		return sync_dir(STATE_DIR);
+	unlink(tmp);
+	return fail(-err, "cannot write %s: %s", path, strerror(-err));
 }
 
 int state_save(const struct state *st, const char *path)
 {
-	char tmp[600];
 	json_t *root = pack(st);
-	int fd, err = format(tmp, sizeof(tmp), "%s.new", path);
+	int err = root ? state_write(root, path) : -ENOMEM;
 
-	if (!root || err) {
-		json_decref(root);
-		return err ? err : -ENOMEM;
-	}
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || json_dumpfd(root, fd, JSON_INDENT(1)) || fsync(fd) || rename(tmp, path))
-		err = fail(errno ? errno : EIO, "cannot write %s: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	if (err)
-		unlink(tmp);
 	json_decref(root);
 	return err;
 }
@@ -105,11 +164,12 @@ static int unpack_iface(json_t *j, struct attachment *at)
 {
 	const char *name, *via, *tc;
 	json_int_t ifindex, xdp_id, id0, id1;
-	int complete, skb, made, v, t;
+	int complete, leaving, skb, made, v, t;
 
-	if (json_unpack(j, "{s:s, s:I, s:b, s:b, s:s, s:I, s:s, s:b, s:[I, I]}", "name", &name,
-			"ifindex", &ifindex, "complete", &complete, "skb", &skb, "via", &via,
-			"xdp_id", &xdp_id, "tc", &tc, "made_clsact", &made, "tc_ids", &id0, &id1) ||
+	if (json_unpack(j, "{s:s, s:I, s:b, s:b, s:b, s:s, s:I, s:s, s:b, s:[I, I]}", "name", &name,
+			"ifindex", &ifindex, "complete", &complete, "leaving", &leaving, "skb",
+			&skb, "via", &via, "xdp_id", &xdp_id, "tc", &tc, "made_clsact", &made,
+			"tc_ids", &id0, &id1) ||
 	    strlen(name) >= sizeof(at->name))
 		return -EINVAL;
 	v = index_of(via_names, N(via_names), via);
@@ -118,6 +178,7 @@ static int unpack_iface(json_t *j, struct attachment *at)
 		return -EINVAL;
 	*at = (struct attachment){.ifindex = ifindex,
 				  .complete = complete,
+				  .leaving = leaving,
 				  .skb = skb,
 				  .via = v,
 				  .xdp_id = xdp_id,
@@ -132,7 +193,8 @@ static int unpack_sysctl(json_t *j, struct saved_sysctl *s)
 {
 	const char *name;
 
-	if (json_unpack(j, "{s:s, s:i, s:i}", "name", &name, "was", &s->was, "set", &s->set) ||
+	if (json_unpack(j, "{s:s, s:i, s:i, s:i}", "name", &name, "was", &s->was, "set", &s->set,
+			"before", &s->before) ||
 	    strlen(name) >= sizeof(s->name))
 		return -EINVAL;
 	strcpy(s->name, name);
@@ -144,13 +206,14 @@ static int unpack(json_t *root, struct state *st)
 	const char *mode, *why, *ports = NULL;
 	json_int_t cookie, max_flows, key_life = KEY_LIFE_DEFAULT;
 	json_t *ifaces, *sysctls, *j;
-	int kernel;
+	int kernel, given[3];
 	size_t i;
 
-	if (json_unpack(root, "{s:I, s:s, s:b, s:s, s?:s, s:I, s?:I, s:o, s:o}", "netns_cookie",
-			&cookie, "mode", &mode, "kernel_cookies", &kernel, "why", &why, "ports",
-			&ports, "max_flows", &max_flows, "key_life_s", &key_life, "interfaces",
-			&ifaces, "sysctls", &sysctls) ||
+	if (json_unpack(root, "{s:I, s:s, s:b, s:s, s?:s, s:I, s?:I, s:[b, b, b], s:o, s:o}",
+			"netns_cookie", &cookie, "mode", &mode, "kernel_cookies", &kernel, "why",
+			&why, "ports", &ports, "max_flows", &max_flows, "key_life_s", &key_life,
+			"given", &given[0], &given[1], &given[2], "interfaces", &ifaces, "sysctls",
+			&sysctls) ||
 	    mode_parse(mode, &st->mode) || key_life < 1 || json_array_size(ifaces) > MAX_IFACES ||
 	    json_array_size(sysctls) > MAX_SYSCTLS)
 		return -EINVAL;
@@ -158,6 +221,9 @@ static int unpack(json_t *root, struct state *st)
 	st->kernel_cookies = kernel;
 	st->max_flows = max_flows;
 	st->key_life = key_life;
+	st->mode_given = given[0];
+	st->key_life_given = given[1];
+	st->max_flows_given = given[2];
 	snprintf(st->why, sizeof(st->why), "%s", why);
 	json_array_foreach (ifaces, i, j)
 		if (unpack_iface(j, &st->ifaces[st->n_ifaces++]))
@@ -167,6 +233,17 @@ static int unpack(json_t *root, struct state *st)
 			return -EINVAL;
 	st->ports = ports ? strdup(ports) : NULL;
 	return ports && !st->ports ? -ENOMEM : 0;
+}
+
+/* After a reboot nothing is attached, and the sysctls are what the boot made them. */
+static bool other_boot(const json_t *root, const char *path)
+{
+	const char *id = json_string_value(json_object_get(root, "boot_id"));
+
+	if (id && !strcmp(id, boot_id()))
+		return false;
+	debug("%s was written before the machine was booted: it counts no more", path);
+	return true;
 }
 
 int state_load(struct state *st, const char *path)
@@ -184,8 +261,10 @@ int state_load(struct state *st, const char *path)
 			    "cannot read %s: line %d: %s; `synstile detach --all` removes what it "
 			    "can find",
 			    path, problem.line, problem.text);
-	err = unpack(root, st);
+	err = other_boot(root, path) ? -ENOENT : unpack(root, st);
 	json_decref(root);
+	if (err == -ENOENT)
+		return err;
 	if (err)
 		return fail(-err, "%s is damaged; `synstile detach --all` removes what it can find",
 			    path);

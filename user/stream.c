@@ -10,6 +10,8 @@
 #include <event2/keyvalq_struct.h>
 #include <jansson.h>
 
+#include "attack_json.h"
+#include "backlog.h"
 #include "event_filter.h"
 #include "event_json.h"
 #include "event_names.h"
@@ -22,7 +24,6 @@
 #include "stream.h"
 
 #define SUBSCRIBERS_MAX 64
-#define BACKLOG_MAX     4096      /* events */
 #define SECOND_MAX      4096      /* events read before what is told every second */
 #define QUEUE_MAX       (4 << 20) /* bytes that may wait for a subscriber */
 
@@ -37,16 +38,18 @@ struct subscriber {
 	u64 lost[EVENT_COUNT * LOST_STAGES]; /* since it became slow, and not told yet */
 };
 
-/* An event that somebody may ask for later. */
-struct kept {
+/* An event of an attack that waits until more is known. */
+struct held {
+	TAILQ_ENTRY(held) others;
 	struct event event;
-	s64 offset; /* struct event_context */
-	char *line; /* of one that the agent made, else NULL */
+	u64 due; /* monotonic ns */
 };
 
 struct stream {
 	const struct instance *in;
 	const struct maps *maps;
+	struct detect *detect;
+	TAILQ_HEAD(, held) held;
 	struct events *events;
 	struct ifnames *ifnames;
 	struct event_stats *stats;
@@ -54,11 +57,10 @@ struct stream {
 	unsigned int n_subscribers;
 	u32 wanted;                          /* 1 << enum event_type, by anyone */
 	s64 offset;                          /* struct event_context */
-	struct service_names names; /* read once a second */
+	struct service_names names;          /* read once a second */
 	u64 lost[EVENT_COUNT * LOST_STAGES]; /* as in the map when last told of */
 	bool lost_known;
-	u64 n_kept;
-	struct kept kept[BACKLOG_MAX];
+	struct backlog backlog;
 };
 
 /* ---- what lines say and events do not ---- */
@@ -83,35 +85,23 @@ static u16 port_of(struct stream *s, u16 service)
 	return service < SYNSTILE_MAX_SERVICES ? ntohs(s->names.of[service].port) : 0;
 }
 
-static size_t make_line(struct stream *s, const struct event *e, s64 offset,
+/* `attack`: see struct event_context. */
+static size_t make_line(struct stream *s, const struct event *e, s64 offset, const char *attack,
 			char line[EVENT_LINE_MAX])
 {
 	const struct event_context c = {.offset = offset,
 					.iface = ifnames_json(s->ifnames, e->ifindex),
-					.service = name_of(s, e->service)};
+					.service = name_of(s, e->service),
+					.attack = attack};
 
 	return event_json(e, &c, line);
 }
 
 /* ---- backlog ---- */
 
-/* Takes over `line`. */
-static void keep(struct stream *s, const struct event *e, char *line)
-{
-	struct kept *k = &s->kept[s->n_kept++ % BACKLOG_MAX];
-
-	free(k->line);
-	*k = (struct kept){*e, s->offset, line};
-}
-
-static struct kept *kept_at(struct stream *s, u64 i)
-{
-	return &s->kept[i % BACKLOG_MAX];
-}
-
 static bool wants(struct stream *s, const struct event_filter *f, const struct kept *k)
 {
-	if (k->line) /* of no connection */
+	if (k->event.type == EVENT_LOST) /* of no connection and no service */
 		return event_filter_mask(f) & 1u << k->event.type;
 	return event_filter_match(f, &k->event, port_of(s, k->event.service));
 }
@@ -119,20 +109,19 @@ static bool wants(struct stream *s, const struct event_filter *f, const struct k
 /* The last `n` that match. */
 static void add_backlog(struct stream *s, const struct event_filter *f, u64 n, struct evbuffer *to)
 {
-	u64 oldest = s->n_kept > BACKLOG_MAX ? s->n_kept - BACKLOG_MAX : 0, i = s->n_kept;
+	struct backlog_place p = backlog_end(&s->backlog);
 	char line[EVENT_LINE_MAX];
+	const struct kept *k;
 
-	while (i > oldest && n)
-		n -= wants(s, f, kept_at(s, --i));
-	for (; i < s->n_kept; i++) {
-		struct kept *k = kept_at(s, i);
-
+	while (n && (k = backlog_back(&s->backlog, &p)))
+		n -= wants(s, f, k);
+	while ((k = backlog_forth(&s->backlog, &p))) {
 		if (!wants(s, f, k))
 			continue;
 		if (k->line)
 			evbuffer_add(to, k->line, strlen(k->line));
 		else
-			evbuffer_add(to, line, make_line(s, &k->event, k->offset, line));
+			evbuffer_add(to, line, make_line(s, &k->event, k->offset, NULL, line));
 	}
 }
 
@@ -210,6 +199,80 @@ static void readmit(struct stream *s, struct subscriber *sub)
 
 /* ---- a turn of the reader ---- */
 
+/* A line of an event, for all who want it. */
+static void tell(struct stream *s, const struct event *e, const char *line, size_t n)
+{
+	struct subscriber *sub;
+	u16 port = port_of(s, e->service);
+
+	LIST_FOREACH(sub, &s->subscribers, others)
+	if (event_filter_match(&sub->filter, e, port))
+		add_line(sub, e->type, line, n);
+}
+
+/* With all that is known of the attack now, which is kept with it. */
+static void tell_attack(struct stream *s, struct event *e)
+{
+	struct attack_facts f;
+	char line[EVENT_LINE_MAX], *members;
+	size_t n;
+
+	detect_facts(s->detect, e, &f);
+	e->attack.reasons = f.reasons;
+	if (e->type == EVENT_ATTACK_START && f.syn_rate > e->attack.rate)
+		e->attack.rate = f.syn_rate; /* the datapath's first window was not over */
+	members = attack_members(&f);
+	n = make_line(s, e, s->offset, members, line);
+	free(members);
+	backlog_keep(&s->backlog, e, s->offset, strndup(line, n));
+	tell(s, e, line, n);
+}
+
+static void hold(struct stream *s, const struct event *e, u64 due)
+{
+	struct held *h = malloc(sizeof(*h));
+
+	if (!h)
+		return;
+	*h = (struct held){.event = *e, .due = due};
+	TAILQ_INSERT_TAIL(&s->held, h, others);
+}
+
+static void on_attack(struct stream *s, const struct event *e)
+{
+	struct event mine = *e;
+	struct held *h;
+
+	TAILQ_FOREACH(h, &s->held, others)
+	if (h->event.service == e->service) {
+		hold(s, e, h->due);
+		return;
+	}
+	if (e->type != EVENT_ATTACK_START) {
+		tell_attack(s, &mine);
+		return;
+	}
+	detect_look_again(s->detect, e->service);
+	hold(s, e, e->time + JUDGE_AFTER);
+}
+
+static void tell_held(struct stream *s)
+{
+	struct held *h, *next;
+	u64 now = TAILQ_EMPTY(&s->held) ? 0 : monotonic_now();
+
+	for (h = TAILQ_FIRST(&s->held); h; h = next) {
+		next = TAILQ_NEXT(h, others);
+		if (h->due > now) {
+			detect_look_again(s->detect, h->event.service);
+			continue;
+		}
+		TAILQ_REMOVE(&s->held, h, others);
+		tell_attack(s, &h->event);
+		free(h);
+	}
+}
+
 static void on_begin(void *arg)
 {
 	struct stream *s = arg;
@@ -221,6 +284,19 @@ static void on_begin(void *arg)
 		if (sub->slow && sub->waiting < QUEUE_MAX / 2)
 			readmit(s, sub);
 	}
+	tell_held(s);
+}
+
+/* One that waited in the ring for so long, because nobody read, is not judged by what is now. */
+static bool is_late(const struct event *e)
+{
+	return monotonic_now() > e->time + 2 * NS_PER_SEC;
+}
+
+static bool is_attack(const struct event *e)
+{
+	return e->type == EVENT_ATTACK_START || e->type == EVENT_ATTACK_PROGRESS ||
+	       e->type == EVENT_ATTACK_END;
 }
 
 static void on_event(const struct event *e, void *arg)
@@ -231,7 +307,11 @@ static void on_event(const struct event *e, void *arg)
 	size_t n = 0;
 	u16 port;
 
-	keep(s, e, NULL);
+	if (is_attack(e) && !is_late(e)) {
+		on_attack(s, e);
+		return;
+	}
+	backlog_keep(&s->backlog, e, s->offset, NULL);
 	if (!(s->wanted & 1u << e->type))
 		return;
 	port = port_of(s, e->service);
@@ -240,7 +320,7 @@ static void on_event(const struct event *e, void *arg)
 		if (!event_filter_match(&sub->filter, e, port))
 			continue;
 		if (!n)
-			n = make_line(s, e, s->offset, line);
+			n = make_line(s, e, s->offset, NULL, line);
 		add_line(sub, e->type, line, n);
 	}
 }
@@ -284,7 +364,7 @@ static void tell_lost(struct stream *s, const u64 *n, bool since_attach)
 
 	if (!line)
 		return;
-	keep(s, &e, line);
+	backlog_keep(&s->backlog, &e, s->offset, line);
 	LIST_FOREACH(sub, &s->subscribers, others)
 	tell_lost_to(sub, e.time + s->offset, n, since_attach);
 }
@@ -402,7 +482,7 @@ static int parse_parameter(struct question *q, const char *name, const char *val
 	if (!strcmp(name, "host"))
 		return event_filter_host(&q->filter, value);
 	if (!strcmp(name, "backlog"))
-		return parse_count(name, value, BACKLOG_MAX, &q->backlog);
+		return parse_count(name, value, BACKLOG_MAX + BACKLOG_LINES, &q->backlog);
 	if (strcmp(name, "follow"))
 		return fail(EINVAL, "no parameter \"%.40s\"", name);
 	err = parse_count(name, value, 1, &follow);
@@ -482,7 +562,7 @@ void stream_get(struct stream *s, struct evhttp_request *req, const struct evkey
 /* ---- */
 
 struct stream *stream_new(struct loop *l, const struct instance *in, const struct state *st,
-			  const struct maps *m)
+			  const struct maps *m, struct detect *d)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 	const struct events_to to = {on_begin, on_event, on_end, s};
@@ -491,7 +571,9 @@ struct stream *stream_new(struct loop *l, const struct instance *in, const struc
 		return NULL;
 	s->in = in;
 	s->maps = m;
+	s->detect = d;
 	LIST_INIT(&s->subscribers);
+	TAILQ_INIT(&s->held);
 	set_clock(s);
 	s->ifnames = ifnames_new();
 	s->stats = event_stats_new(in, st, m);
@@ -507,14 +589,17 @@ struct stream *stream_new(struct loop *l, const struct instance *in, const struc
 /* Subscribers go with their connections: api_free() first. */
 void stream_free(struct stream *s)
 {
-	size_t i;
+	struct held *h;
 
 	if (!s)
 		return;
+	while ((h = TAILQ_FIRST(&s->held))) {
+		TAILQ_REMOVE(&s->held, h, others);
+		free(h);
+	}
 	events_free(s->events);
 	event_stats_free(s->stats);
 	ifnames_free(s->ifnames);
-	for (i = 0; i < BACKLOG_MAX; i++)
-		free(s->kept[i].line);
+	backlog_clear(&s->backlog);
 	free(s);
 }

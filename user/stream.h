@@ -2,11 +2,15 @@
 /*
  * The stream of events: from the ring buffer to any number of subscribers, each with a filter of
  * its own. One that is slow loses its own events, is told how many, and delays nobody.
+ *
+ * That an attack begins is told when it is JUDGE_AFTER old, with its true time: by then it is known
+ * whether handshakes are completed (user/judge.h). What follows on it waits behind it.
  */
 #ifndef SYNSTILE_USER_STREAM_H
 #define SYNSTILE_USER_STREAM_H
 
 #include "api.h"
+#include "detect.h"
 #include "instance.h"
 #include "loop.h"
 #include "maps.h"
@@ -16,7 +20,7 @@ struct stream;
 
 /* Reads from now on. `st` may change while it lives. NULL, with a reason. */
 struct stream *stream_new(struct loop *l, const struct instance *in, const struct state *st,
-			  const struct maps *m);
+			  const struct maps *m, struct detect *d);
 void stream_free(struct stream *s);
 
 /* Interfaces were added, removed or renamed. */

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "services.h"
+#include "synack_timer.h"
 #include "sysctls.h"
 
 #define SYNCOOKIES "net/ipv4/tcp_syncookies"
@@ -73,14 +75,29 @@ static int write_int(const char *name, int value)
 	return err;
 }
 
-static int plan(struct state *st, const char *name, long was, int set)
+static struct saved_sysctl *recorded(const struct state *st, const char *name)
 {
-	struct saved_sysctl *s;
 	size_t i;
 
 	for (i = 0; i < st->n_sysctls; i++)
 		if (!strcmp(st->sysctls[i].name, name))
-			return 0; /* an earlier attach recorded the original */
+			return (struct saved_sysctl *)&st->sysctls[i];
+	return NULL;
+}
+
+static void drop(struct state *st, struct saved_sysctl *s)
+{
+	size_t i = s - st->sysctls;
+
+	memmove(s, s + 1, (--st->n_sysctls - i) * sizeof(*s));
+}
+
+static int plan(struct state *st, const char *name, long was, int set)
+{
+	struct saved_sysctl *s;
+
+	if (recorded(st, name))
+		return 0; /* an earlier attach recorded the original */
 	if (was == set)
 		return 0;
 	if (st->n_sysctls == MAX_SYSCTLS)
@@ -88,6 +105,7 @@ static int plan(struct state *st, const char *name, long was, int set)
 	s = &st->sysctls[st->n_sysctls++];
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	s->was = was;
+	s->before = was;
 	s->set = set;
 	return 0;
 }
@@ -97,8 +115,6 @@ int sysctls_plan(struct state *st)
 	long cookies, stamps;
 	int err;
 
-	if (st->mode == MODE_OBSERVE)
-		return 0;
 	if (read_column(SYNCOOKIES, 0, &cookies) || read_column(TIMESTAMPS, 0, &stamps))
 		return fail(ENOENT,
 			    "cannot read /proc/sys/%s; a kernel with CONFIG_SYN_COOKIES and a "
@@ -113,19 +129,105 @@ int sysctls_plan(struct state *st)
 	return err || stamps != 1 ? err : plan(st, TIMESTAMPS, stamps, 2);
 }
 
+/* Raised to `wanted`, if that is more than the host has; 0: as the host has it. */
+static int plan_at_least(struct state *st, const char *name, u64 wanted)
+{
+	struct saved_sysctl *s = recorded(st, name);
+	long now = read_or(name, -1), was = s ? s->was : now;
+	long set = wanted > (u64)was ? (long)wanted : was;
+
+	if (now < 0 || (s && s->set == set))
+		return 0;
+	if (!s)
+		return plan(st, name, was, set);
+	s->before = s->set;
+	s->set = set;
+	return 0;
+}
+
+int sysctls_plan_backlogs(struct state *st, const struct policy *p)
+{
+	bool none = !p || !policy_protects(p);
+	int err = plan_at_least(st, MAX_SYN_BACKLOG, none ? 0 : p->host[HV_SYN_BACKLOG].n);
+
+	return err ? err : plan_at_least(st, SOMAXCONN_LIMIT, none ? 0 : p->host[HV_SOMAXCONN].n);
+}
+
 long sysctls_read(const char *name, long otherwise)
 {
 	return read_or(name, otherwise);
 }
 
-int sysctls_apply(const struct state *st)
+/* Cookies do not work without: these are set again when somebody has changed them. */
+static bool is_needed(const struct saved_sysctl *s)
 {
-	size_t i;
+	return !strcmp(s->name, SYNCOOKIES) || !strcmp(s->name, TIMESTAMPS);
+}
+
+static bool is_foreign(const struct saved_sysctl *s, long now)
+{
+	return now != s->set && now != s->before;
+}
+
+static void warn_foreign(const struct saved_sysctl *s, long now)
+{
+	warn("%s is left at %ld: it was changed by somebody else while attached (it was %d before)",
+	     s->name, now, s->was);
+}
+
+int sysctls_apply(struct state *st)
+{
+	struct saved_sysctl *s = st->sysctls;
+	long now;
 	int err = 0;
 
-	for (i = 0; !err && i < st->n_sysctls; i++)
-		err = write_int(st->sysctls[i].name, st->sysctls[i].set);
+	while (!err && s < st->sysctls + st->n_sysctls) {
+		now = read_or(s->name, -1);
+		if (now != s->set && is_foreign(s, now) && !is_needed(s))
+			warn_foreign(s, now);
+		else if (now != s->set)
+			err = write_int(s->name, s->set);
+		if (!err && s->set == s->was)
+			drop(st, s);
+		else
+			s++;
+	}
 	return err;
+}
+
+int sysctls_change(struct state *st, const char *path, const char *name, int value)
+{
+	struct saved_sysctl *s = recorded(st, name);
+	long now = read_or(name, -1);
+	int err;
+
+	if (now < 0 || (!s && now == value))
+		return 0;
+	if (s && is_foreign(s, now)) {
+		warn_foreign(s, now);
+		drop(st, s);
+		err = state_save(st, path);
+		return err ? err : 1;
+	}
+	if (!s) {
+		err = plan(st, name, now, value);
+		s = recorded(st, name);
+	} else {
+		s->before = now;
+		s->set = value;
+		err = 0;
+	}
+	if (!err)
+		err = state_save(st, path);
+	if (!err)
+		err = write_int(name, value);
+	if (err || !s)
+		return err;
+	if (value == s->was)
+		drop(st, s); /* given back */
+	else
+		s->before = value; /* from now on the other one is somebody else's */
+	return state_save(st, path);
 }
 
 void sysctls_restore(struct state *st, size_t from)
@@ -139,10 +241,8 @@ void sysctls_restore(struct state *st, size_t from)
 		now = read_or(s->name, s->set);
 		if (now == s->was)
 			continue;
-		if (now != s->set)
-			warn("%s is left at %ld: it was changed by somebody else while attached "
-			     "(it was %d before)",
-			     s->name, now, s->was);
+		if (is_foreign(s, now))
+			warn_foreign(s, now);
 		else if (write_int(s->name, s->was))
 			warn("cannot give back %s = %d", s->name, s->was);
 	}
@@ -150,18 +250,21 @@ void sysctls_restore(struct state *st, size_t from)
 		st->n_sysctls = from;
 }
 
-/* Before Linux 6.8, net.core.rmem_max is visible in the initial namespace only. */
-static long read_rmem_max(void)
+/*
+ * Before Linux 6.8, net.core.rmem_max is visible in the initial namespace only. The file stays
+ * open: the agent gives up the capability to go there.
+ */
+static int open_initial_rmem_max(void)
 {
-	long value = read_or("net/core/rmem_max", -1);
+	static int file = -1;
 	int self, initial;
 
-	if (value >= 0)
-		return value;
+	if (file >= 0)
+		return file;
 	self = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	initial = open("/proc/1/ns/net", O_RDONLY | O_CLOEXEC);
 	if (self >= 0 && initial >= 0 && !setns(initial, CLONE_NEWNET)) {
-		value = read_or("net/core/rmem_max", -1);
+		file = open("/proc/sys/net/core/rmem_max", O_RDONLY | O_CLOEXEC);
 		if (setns(self, CLONE_NEWNET)) {
 			/* going on in the wrong namespace would be far worse */
 			perror("synstile: cannot return to the network namespace");
@@ -172,7 +275,26 @@ static long read_rmem_max(void)
 		close(self);
 	if (initial >= 0)
 		close(initial);
-	return value >= 0 ? value : 212992;
+	return file;
+}
+
+static long read_rmem_max(void)
+{
+	long value = read_or("net/core/rmem_max", -1);
+	char text[32] = "";
+	int file;
+
+	if (value >= 0)
+		return value;
+	file = open_initial_rmem_max();
+	if (file >= 0 && pread(file, text, sizeof(text) - 1, 0) > 0)
+		value = strtol(text, NULL, 10);
+	return value > 0 ? value : 212992;
+}
+
+void sysctls_open(void)
+{
+	read_rmem_max();
 }
 
 /* As tcp_select_initial_window() in net/ipv4/tcp_output.c. */
@@ -193,12 +315,28 @@ static u8 window_scale(void)
 	return log2 < 15 ? 0 : log2 - 15 > 14 ? 14 : log2 - 15;
 }
 
+long sysctls_original(const struct state *st, const char *name, long otherwise)
+{
+	const struct saved_sysctl *s = recorded(st, name);
+
+	return s ? s->was : read_or(name, otherwise);
+}
+
+/* The host's own net.ipv4.tcp_synack_retries, if it is another one now; -1: it is not. */
+static long synack_retries = -1;
+
+void sysctls_remember(const struct state *st)
+{
+	const struct saved_sysctl *s = recorded(st, SYNACK_RETRIES);
+
+	synack_retries = s ? s->was : -1;
+}
+
 u32 sysctls_syn_timeout_ms(void)
 {
-	long n = read_or("net/ipv4/tcp_synack_retries", 5);
+	long n = synack_retries >= 0 ? synack_retries : read_or(SYNACK_RETRIES, 5);
 
-	/* 1 s, doubled each time; and no longer than a day for the absurd */
-	return n < 0 ? 1000 : n > 15 ? 86400000 : ((2u << n) - 1) * 1000;
+	return synack_wait_ms(n < 0 ? 0 : n);
 }
 
 /* How long connect() tries. Linux 6.5 repeats the first SYNs every second. */

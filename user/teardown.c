@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
@@ -57,8 +58,9 @@ static void clear_ifaces(const struct instance *in, struct state *st)
 	struct attachment *at = st->ifaces;
 
 	while (at < st->ifaces + st->n_ifaces) {
-		if (!at->complete)
-			warn("%s: clearing away what an interrupted attach left", at->name);
+		if (!at->complete || at->leaving)
+			warn("%s: clearing away what an interrupted %s left", at->name,
+			     at->leaving ? "detach" : "attach");
 		else if (!attachment_alive(at))
 			warn("%s: the interface (index %u) is gone; clearing away what is left",
 			     at->name, at->ifindex);
@@ -70,32 +72,72 @@ static void clear_ifaces(const struct instance *in, struct state *st)
 	}
 }
 
-int teardown_stale(const struct instance *in, struct state *st)
+/* 0: something is attached, as `st` says. */
+static int clear_stale(const struct instance *in, struct state *st)
 {
 	int err = state_load(st, in->state);
 	size_t n;
 
-	if (err && datapath_exists(in))
-		clear_unknown(in);
 	if (err) {
+		if (datapath_exists(in))
+			clear_unknown(in);
 		fail_clear();
-		memset(st, 0, sizeof(*st));
 		return -ENOENT;
 	}
 	if (st->cookie != in->cookie) {
 		clear_former(in);
-		state_free(st);
-		memset(st, 0, sizeof(*st));
 		return -ENOENT;
 	}
 	n = st->n_ifaces;
 	clear_ifaces(in, st);
-	if (!st->n_ifaces) {
-		instance_stop_agent(in);
-		teardown_instance(in, st);
-		state_free(st);
-		memset(st, 0, sizeof(*st));
-		return -ENOENT;
-	}
-	return n == st->n_ifaces ? 0 : state_save(st, in->state);
+	if (st->n_ifaces)
+		return n == st->n_ifaces ? 0 : state_save(st, in->state);
+	instance_stop_agent(in);
+	teardown_instance(in, st);
+	return -ENOENT;
+}
+
+int teardown_stale(const struct instance *in, struct state *st)
+{
+	int err = clear_stale(in, st);
+
+	if (err != -ENOENT)
+		return err;
+	state_free(st);
+	memset(st, 0, sizeof(*st));
+	instance_drop_records(in);
+	return -ENOENT;
+}
+
+/* Nobody can enter it any more to ask for this. Somebody at work on it, such as its agent that
+ * has just seen its end, needs no help. */
+static void clear_vanished(struct instance *other)
+{
+	struct state st;
+	bool stale = state_load(&st, other->state) == -ENOENT;
+
+	if (!stale)
+		state_free(&st);
+	fail_clear();
+	if ((!stale && !instance_vanished(other)) || instance_agent(other) ||
+	    instance_trylock(other, "attach"))
+		return;
+	debug("%s: %s; forgetting it", other->name,
+	      stale ? "attached before the machine was booted" : "the namespace is gone");
+	datapath_remove(other);
+	instance_unlock(other, true);
+}
+
+void teardown_vanished(const struct instance *in)
+{
+	static struct instance other;
+	struct dirent *d;
+	DIR *dir = opendir(STATE_DIR);
+
+	while (dir && (d = readdir(dir)))
+		if (!instance_of_record(&other, d->d_name) && strcmp(other.name, in->name))
+			clear_vanished(&other);
+	if (dir)
+		closedir(dir);
+	fail_clear();
 }

@@ -15,6 +15,9 @@ void teardown_instance(const struct instance *in, struct state *st);
 /* Loads the state, and clears away what is left of interfaces, namespaces and commands that
  * are no more, saying so. -ENOENT: nothing is attached, and nothing is left. */
 int teardown_stale(const struct instance *in, struct state *st);
+/* Forgets other instances whose namespace is no more, or which were attached before the machine was
+ * booted: their records, and the pins that keep their programs and maps in memory. */
+void teardown_vanished(const struct instance *in);
 /* Does this attachment's interface still exist, in this namespace? */
 bool attachment_alive(const struct attachment *at);
 

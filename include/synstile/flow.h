@@ -76,10 +76,12 @@ enum flow_phase {
 /* How the connection was let in. X(ID, name) */
 #define SYNSTILE_ADMISSIONS(X)                                                                     \
 	X(UNKNOWN, "unknown")                                                                      \
-	X(CALM, "calm")       /* its SYN passed to the stack */                                    \
-	X(COOKIE, "cookie")   /* it proved a cookie */                                             \
-	X(ADOPTED, "adopted") /* the stack had it before synstile saw it */                        \
-	X(HOST, "host")       /* the host opened it */
+	X(CALM, "calm")         /* its SYN passed to the stack */                                  \
+	X(COOKIE, "cookie")     /* it proved a cookie */                                           \
+	X(ADOPTED, "adopted")   /* the stack had it before synstile saw it */                      \
+	X(HOST, "host")         /* the host opened it */                                           \
+	X(ALLOWED, "allowed")   /* its SYN passed: its source is on the allow list */              \
+	X(VERIFIED, "verified") /* its SYN passed: its source had proved a cookie before */
 
 enum flow_admission {
 #define X(id, name) ADMIT_##id,

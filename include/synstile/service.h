@@ -61,6 +61,14 @@ struct port_entry {
 	struct listen_entry quick; /* what `listeners` has for that address */
 };
 
+/* Why a service is only observed although its policy wants it protected: cookies would break it. */
+enum service_held {
+	HELD_NOT,
+	HELD_MPTCP,     /* own cookies cannot serve a listener that speaks Multipath TCP */
+	HELD_NAT,       /* nor survive address translation (user/nat.h) */
+	HELD_PUBLISHED, /* the port leads to a container, whose stack did not make the cookie */
+};
+
 #define SERVICE_NO_WSCALE 255
 #define SERVICE_NAME_SIZE 32 /* with the zero at its end: letters, digits, '-', '_', '.' */
 
@@ -71,7 +79,7 @@ struct service {
 	u32 half_open_calm_below;
 	u32 rate_attack_above; /* SYN/s */
 	u32 rate_calm_below;
-	u32 hold_ms; /* calm again only after this long below both lower bounds */
+	u32 hold_ms;     /* calm again only after this long below both lower bounds */
 	u32 syn_calm_ms; /* a handshake that takes longer is given up; see bpf/syn_timeout.h */
 	u32 syn_attack_ms;
 	__be16 port; /* for people; 0 if several */
@@ -79,7 +87,7 @@ struct service {
 	u8 features; /* enum tcp_feature that cookies may agree to */
 	u8 wscale;   /* window shift that own cookies offer, or SERVICE_NO_WSCALE: the host's */
 	u8 used;     /* not 0: this index belongs to a service */
-	u8 pad;
+	u8 held;     /* enum service_held */
 	u32 backlog; /* of listen(): of the roomiest of its listeners */
 	u32 pad2;
 	char name[SERVICE_NAME_SIZE];
@@ -120,12 +128,12 @@ struct pressure {
 
 /* Map `load`, per CPU, indexed by service: what came, counted without end. X(ID, name) */
 #define SYNSTILE_LOADS(X)                                                                          \
-	X(SYNS, "syns")             /* new ones: not of a connection that is known */              \
-	X(COOKIES, "cookies")       /* answered with a cookie */                                   \
-	X(VALIDATED, "validated")   /* cookies that came back */                                   \
-	X(COMPLETED, "completed")   /* handshakes, those with cookies included */                  \
-	X(VERIFIED, "verified")     /* SYNs passed because their source had proved itself */       \
-	X(DROPPED, "dropped")       /* packets to this service */
+	X(SYNS, "syns")           /* new ones, not kept away by the rules for sources */           \
+	X(COOKIES, "cookies")     /* answered with a cookie */                                     \
+	X(VALIDATED, "validated") /* cookies that came back */                                     \
+	X(COMPLETED, "completed") /* handshakes, those with cookies included */                    \
+	X(VERIFIED, "verified")   /* SYNs passed because their source had proved itself */         \
+	X(DROPPED, "dropped")     /* packets to this service */
 
 enum load_kind {
 #define X(id, name) LOAD_##id,
@@ -135,10 +143,16 @@ enum load_kind {
 };
 
 struct load {
-	u64 tick;     /* coarse clock, ns: the last report to `pressure` */
-	u32 fresh;    /* SYNs since */
-	u32 sampled;  /* of them, kept in `samples` */
+	u64 tick;    /* coarse clock, ns: the last report to `pressure` */
+	u32 fresh;   /* SYNs since */
+	u32 sampled; /* of them, kept in `samples` */
 	u64 n[LOAD_KINDS];
+};
+
+/* Argument of the program synstile_sweep. */
+struct sweep_order {
+	u32 between; /* not 0: one more than one a second, which tells no attack's progress */
+	u32 pad;
 };
 
 /* Argument of the program synstile_alarm. */

@@ -35,8 +35,8 @@ struct settings {
 	u8 ttl;        /* net.ipv4.ip_default_ttl */
 	u8 hop_limit;  /* net.ipv6.conf.*.hop_limit */
 	u8 pad;
-	u32 generation; /* of the policy: see policy_slot() */
-	u32 pad2;
+	u32 generation;             /* of the policy: see policy_slot() */
+	u32 switched;               /* when that last changed: settings_moment(); 0: never */
 	struct cookie_key key;      /* signs and verifies */
 	struct cookie_key previous; /* verifies cookies with a count before key.from */
 	u32 ts_offset;              /* random: cookie timestamps do not tell the uptime */
@@ -45,7 +45,15 @@ struct settings {
 	u32 keepalive_probes;   /* unanswered, before a peer is dead */
 	u8 cookie_codes[256];   /* see cookie_fill_codes() in bpf/cookie.h */
 	struct cookie_key next; /* not for the datapath: it waits to become `key` (user/keys.h) */
+	u64 source_key[2];      /* random, for good: nobody can choose sources that collide
+				   (bpf/source.h) */
 };
+
+/* Monotonic ns, to within about a second. */
+static inline __attribute__((always_inline)) u32 settings_moment(u64 ns)
+{
+	return ns >> 30;
+}
 
 /* Map `iface`, one entry, one map for each interface; written by user space. */
 struct iface {
@@ -62,7 +70,7 @@ struct shared {
 };
 
 _Static_assert(sizeof(struct cookie_key) == 32, "part of a map value");
-_Static_assert(sizeof(struct settings) == 16 + 3 * 32 + 16 + 256, "map value");
+_Static_assert(sizeof(struct settings) == 16 + 3 * 32 + 16 + 256 + 16, "map value");
 _Static_assert(sizeof(struct iface) == 8, "map value");
 _Static_assert(sizeof(struct shared) == 64, "one cache line");
 

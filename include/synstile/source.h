@@ -14,21 +14,29 @@ enum rules_flags {
 	RULES_VERIFIED = 1 << 2, /* sources that proved a cookie pass without one for a time */
 };
 
+#define RULES_IPV6_PREFIX 64 /* where no policy says otherwise */
+
+/* A rate and a burst as bpf/limit.h wants them, so that no packet costs a division: limit_of(). */
+struct limit_rate {
+	u64 interval; /* ns from one SYN to the next */
+	u64 burst;    /* ns that a source may be ahead of that */
+};
+
 /* Map `rules`, indexed by slot: what a policy says of sources. Written by user space. */
 struct rules {
 	u32 flags;       /* enum rules_flags */
-	u32 ipv6_prefix; /* bits, 1 to 128 */
-	u32 limit_rate;  /* SYN/s per source */
-	u32 limit_burst; /* SYNs */
-	u32 verified_ms;
-	u32 verified_rate; /* SYN/s per verified source; the burst is as many */
+	u32 ipv6_prefix; /* bits, 1 to 128; 0 is RULES_IPV6_PREFIX */
+	struct limit_rate limit;
+	struct limit_rate verified; /* of SYNs that pass because their source is verified */
+	u64 verified_ns;            /* how long a source is, after each proof */
 };
 
 /*
  * Map `prefixes`, indexed by slot: a trie each, which user space makes, fills and then puts there.
- * Key of the trie: the prefix of an IPv6 address, or of an IPv4 one as ::ffff:a.b.c.d (96 bits more).
- * The longest match decides; allow goes first because user space enters a denied prefix inside an
- * allowed one as allowed.
+ * Key of the trie: the prefix of an IPv6 address, or of an IPv4 one as ::ffff:a.b.c.d (96 bits
+ * more). The longest match decides; allow goes first because user space leaves out what is
+ * denied inside an allowed prefix. Value: u32, enum prefix_action; PREFIX_NONE fences IPv4 off from
+ * IPv6 prefixes that cover ::ffff:0:0/96.
  */
 struct prefix_key {
 	u32 bits; /* host order, as BPF_MAP_TYPE_LPM_TRIE wants it */
@@ -43,10 +51,11 @@ enum prefix_action {
 
 #define PREFIXES_MAX (1 << 20)
 
-/* Map `verified`: sources that have proved a cookie. Least recently used ones are forgotten. */
+/* Map `verified`, by source (struct addr, bits behind the prefix 0): those that have proved a
+ * cookie. Least recently used ones are forgotten. */
 struct verified {
 	u64 until; /* ns */
-	u64 tat;   /* see bpf/limit.h: no SYN of this source passes so before this time */
+	u64 tat;   /* theoretical arrival time of its next SYN, see bpf/limit.h */
 };
 
 /*
@@ -61,13 +70,20 @@ struct verified {
 #define DISTINCT_BANKS     2
 
 struct distinct {
-	u16 at[DISTINCT_BANKS][DISTINCT_REGISTERS]; /* epoch << 8 | rank */
+	u32 at[DISTINCT_BANKS]
+	      [DISTINCT_REGISTERS]; /* epoch << HLL_RANK_BITS | rank (bpf/hyperloglog.h) */
 };
 
-/* Map `samples`, per CPU: SYNs picked evenly over time, the newest SAMPLES of them. */
-#define SAMPLES 512
+/*
+ * Map `samples`, per CPU: SYNs picked evenly over time, the newest SAMPLES of them: of each service
+ * the first SAMPLES_PER_SPAN that this CPU sees in each 2^SAMPLE_SPAN_SHIFT ns. So a ring holds the
+ * last two seconds of a service that is flooded alone.
+ */
+#define SAMPLES           1024
+#define SAMPLES_PER_SPAN  8
+#define SAMPLE_SPAN_SHIFT 24 /* 17 ms */
 
-struct sample {
+struct syn_sample {
 	struct addr addr;
 	u16 service;
 	u16 pad;
@@ -77,12 +93,13 @@ struct sample {
 struct samples {
 	u32 n; /* how many there ever were: the next one is at[n % SAMPLES] */
 	u32 pad;
-	struct sample at[SAMPLES];
+	struct syn_sample at[SAMPLES];
 };
 
-_Static_assert(sizeof(struct rules) == 24, "map value");
+_Static_assert(sizeof(struct rules) == 48, "map value");
 _Static_assert(sizeof(struct prefix_key) == 20, "key of a trie");
 _Static_assert(sizeof(struct verified) == 16, "map value");
-_Static_assert(sizeof(struct sample) == 24, "part of a map value");
+_Static_assert(sizeof(struct syn_sample) == 24, "part of a map value");
+_Static_assert(sizeof(struct samples) <= 32768, "the most that a value per CPU may be");
 
 #endif

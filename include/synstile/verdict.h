@@ -28,8 +28,10 @@
 	X(ADOPTED, PASS, "adopted", "first segment seen of a connection that the stack already had") \
 	/* new ones, without suspicion */                                                 \
 	X(SYN_CALM, PASS, "syn_calm", "a new SYN, passed because the service is calm")    \
+	X(SYN_ALLOWED, PASS, "syn_allowed", "a new SYN from a prefix of the allow list")  \
 	X(STRAY_CALM, PASS, "stray_calm", "a segment of no connection, passed because the service is calm") \
 	/* under pressure */                                                              \
+	X(SYN_VERIFIED, PASS, "syn_verified", "a new SYN, passed without a cookie because its source has proved one before") \
 	X(SYN_COOKIE, REPLY, "syn_cookie", "a SYN answered with a cookie SYN-ACK")        \
 	X(COOKIE_VALID, PASS, "cookie_valid", "a segment that proves a cookie: the connection begins") \
 	X(COOKIE_PROBE, REPLY, "cookie_probe", "a keepalive that proves a cookie, answered by a probe for the real ACK") \
@@ -37,6 +39,9 @@
 	X(COOKIE_INVALID, DROP, "cookie_invalid", "an ACK of no connection whose cookie is forged, altered or expired") \
 	X(RST_STRAY, DROP, "rst_stray", "a RST of no connection, under pressure")         \
 	X(SYNACK_STRAY, DROP, "synack_stray", "a SYN-ACK that nobody asked for, under pressure") \
+	/* sources */                                                                     \
+	X(SYN_DENIED, DROP, "syn_denied", "a new SYN from a prefix of the deny list")     \
+	X(SYN_LIMIT, DROP, "syn_limit", "a new SYN from a source that sends more of them than its limit") \
 	/* malformed: no stack would take it, or it hides a SYN */                        \
 	X(ETH_TRUNCATED, DROP, "eth_truncated", "frame ends inside the Ethernet or VLAN header") \
 	X(VLAN_DEPTH, PASS, "vlan_depth", "more than two VLAN tags")                      \

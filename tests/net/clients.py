@@ -101,6 +101,31 @@ def get_parallel(ns, dst, n, threads=20, **kw):
     return [t for r in results for t in r[0]], [e for r in results for e in r[1]]
 
 
+class Load:
+    """Page fetches from fresh addresses, one after the other, while the block runs: `done` so far,
+    and `errors`."""
+
+    def __init__(self, ns, dst, pause=0.01, **kw):
+        self.done, self.errors = 0, []
+        self._args, self._pause, self._stop = (ns, dst, kw), pause, threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    def _work(self):
+        ns, dst, kw = self._args
+        while not self._stop.wait(self._pause):
+            times, errors = get_many(ns, dst, 1, **{"src": "fresh", **kw})
+            self.done += len(times)
+            self.errors += errors
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self._stop.set()
+        self._thread.join()
+
+
 def tcp_options(ns, *filters):
     """What `ss -ti` says was negotiated, for each matching connection, as dicts."""
     found = []

@@ -25,6 +25,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -183,14 +184,17 @@ route add ::/0 via 2001:db8:{n}::1
 
     # --- servers
 
-    def nginx(self, backlog=511, listen="", workers=1):
+    def nginx(self, backlog=511, listen="", workers=1, connections=4096):
         """A real nginx on port 80 of every address, IPv4 and IPv6; its access log's path.
 
-        listen: more words for the listen directive."""
+        listen: more words for the listen directive. connections: at once."""
         conf, log = self.tmp / "nginx.conf", self.tmp / "access.log"
+        files = min(2 * connections + 1024,  # a page is one too
+                    resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         (self.tmp / "www").mkdir(exist_ok=True)
         (self.tmp / "www" / "index.html").write_bytes(PAGE)
-        conf.write_text(NGINX_CONF.format(tmp=self.tmp, workers=workers,
+        conf.write_text(NGINX_CONF.format(tmp=self.tmp, workers=workers, connections=connections,
+                                          files=files,
                                           listen=f"backlog={backlog} {listen}"))
         process = self.server.popen(shutil.which("nginx") or "/usr/sbin/nginx", "-c", conf,
                                     "-p", self.tmp, stderr=subprocess.DEVNULL)
@@ -288,8 +292,9 @@ route add ::/0 via 2001:db8:{n}::1
             "pins": pins,
             "sysctls": {k: v for k, v in sysctls.items() if not k.endswith("conntrack_count")},
             "processes": self.synstile_pids(),
-            "run": sorted(str(p) for p in pathlib.Path("/run").glob("synstile*/**/*")
-                          if ns.name in str(p)),
+            "files": sorted(str(p) for top in ("/run", "/var/lib")
+                            for p in pathlib.Path(top).glob("synstile*/**/*")
+                            if ns.name in str(p)),
         }
 
     # --- the flood
@@ -363,7 +368,8 @@ worker_processes {workers};
 user nobody nogroup;
 pid {tmp}/nginx.pid;
 error_log {tmp}/error.log warn;
-events {{ worker_connections 4096; }}
+worker_rlimit_nofile {files};
+events {{ worker_connections {connections}; }}
 http {{
 	log_format done '$msec $status';
 	access_log {tmp}/access.log done;

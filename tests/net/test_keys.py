@@ -58,7 +58,7 @@ def signing(answer):
 
 
 def state_file(lab):
-    return pathlib.Path(f"/run/synstile/ns-{lab.server.name}.json")
+    return pathlib.Path(f"/var/lib/synstile/ns-{lab.server.name}.json")
 
 
 # --- the commands, one after the other in one lab

@@ -14,6 +14,7 @@
 #include "prog.h"
 #include "synstile/flow_filter.h"
 #include "tcp_state.h"
+#include "synstile_sweep.skel.h"
 #include "synstile_tc.skel.h"
 #include "synstile_xdp.skel.h"
 
@@ -40,6 +41,7 @@ static const int verdict_actions[V_COUNT] = {
 
 static struct synstile_xdp *xdp;
 static struct synstile_tc *tc;
+static struct synstile_sweep *sweep;
 static struct settings settings;
 static struct flow_filter *filter; /* the map itself */
 static u64 counts[SYNSTILE_COUNTERS];
@@ -47,6 +49,9 @@ static bool seen[V_COUNT];
 static bool quick = true;
 static int cpus;
 static u32 ring_bytes = EVENT_RING_BYTES;
+static u32 max_verified = 65536;
+static struct maps maps;
+static bool limited; /* there may be something in the map `limit` */
 static struct ring_buffer *ring;
 
 static void put(struct bpf_map *map, const void *key, const void *value)
@@ -121,12 +126,17 @@ u32 prog_events(struct event *out, u32 max)
 }
 
 /* Set every CPU's value in a per-CPU map to 0. */
+static void clear_percpu_at(struct bpf_map *map, u32 index)
+{
+	static u8 zeroes[4096 * 64];
+
+	put(map, &index, zeroes);
+}
+
 static void clear_percpu(struct bpf_map *map)
 {
-	static u8 zeroes[4096 * 16];
-
 	for (u32 i = 0; i < bpf_map__max_entries(map); i++)
-		put(map, &i, zeroes);
+		clear_percpu_at(map, i);
 }
 
 static u64 sum_percpu(struct bpf_map *map, u32 index)
@@ -150,12 +160,12 @@ u64 prog_odd(enum oddity which)
 	return sum_percpu(xdp->maps.oddities, which);
 }
 
-/* XDP's maps, for TC too. */
-static void share_maps(void)
+/* XDP's maps, for another object too. */
+static void share_maps(struct bpf_object *obj)
 {
 	struct bpf_map *map, *of_xdp;
 
-	bpf_object__for_each_map (map, tc->obj) {
+	bpf_object__for_each_map (map, obj) {
 		of_xdp = bpf_object__find_map_by_name(xdp->obj, bpf_map__name(map));
 		if (of_xdp && !bpf_map__is_internal(map))
 			assert_int_equal(bpf_map__reuse_fd(map, bpf_map__fd(of_xdp)), 0);
@@ -165,6 +175,18 @@ static void share_maps(void)
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
 	return level == LIBBPF_WARN ? vfprintf(stderr, format, args) : 0;
+}
+
+static void take_maps(void)
+{
+	maps = (struct maps){.services = bpf_map__fd(xdp->maps.services),
+			     .settings = bpf_map__fd(xdp->maps.settings),
+			     .load = bpf_map__fd(xdp->maps.load),
+			     .rules = bpf_map__fd(xdp->maps.rules),
+			     .prefixes = bpf_map__fd(xdp->maps.prefixes),
+			     .verified = bpf_map__fd(xdp->maps.verified),
+			     .distinct = bpf_map__fd(xdp->maps.distinct),
+			     .samples = bpf_map__fd(xdp->maps.samples)};
 }
 
 void prog_open(u32 backend, u32 max_flows)
@@ -179,6 +201,7 @@ void prog_open(u32 backend, u32 max_flows)
 	xdp->rodata->cookie_backend = backend;
 	bpf_map__set_max_entries(xdp->maps.flows, max_flows);
 	bpf_map__set_max_entries(xdp->maps.events, ring_bytes);
+	bpf_map__set_max_entries(xdp->maps.verified, max_verified);
 	if (synstile_xdp__load(xdp)) {
 		synstile_xdp__destroy(xdp);
 		xdp = NULL;
@@ -189,15 +212,21 @@ void prog_open(u32 backend, u32 max_flows)
 	assert_true(filter != MAP_FAILED);
 	ring = ring_buffer__new(bpf_map__fd(xdp->maps.events), on_event, &inbox, NULL);
 	assert_non_null(ring);
+	take_maps();
 	tc = synstile_tc__open();
 	assert_non_null(tc);
 	tc->rodata->cookie_backend = backend;
 	bpf_map__set_max_entries(tc->maps.events, ring_bytes);
-	share_maps();
+	share_maps(tc->obj);
 	if (synstile_tc__load(tc)) {
 		synstile_tc__destroy(tc);
 		tc = NULL;
 	}
+	sweep = synstile_sweep__open();
+	assert_non_null(sweep);
+	bpf_map__set_max_entries(sweep->maps.events, ring_bytes);
+	share_maps(sweep->obj);
+	assert_int_equal(synstile_sweep__load(sweep), 0);
 	memset(seen, 0, sizeof(seen));
 	memset(counts, 0, sizeof(counts));
 	prog_reset(MODE_ALWAYS);
@@ -210,10 +239,12 @@ void prog_close(void)
 	clear_flows();
 	ring_buffer__free(ring);
 	munmap(filter, FLOW_FILTER_LINES * sizeof(*filter));
+	synstile_sweep__destroy(sweep);
 	synstile_tc__destroy(tc);
 	synstile_xdp__destroy(xdp);
 	xdp = NULL;
 	tc = NULL;
+	sweep = NULL;
 }
 
 bool prog_has_tc(void)
@@ -265,9 +296,32 @@ static void reset_settings(void)
 	for (int i = 0; i < 2; i++) {
 		settings.key.k[i] = random64(&seed);
 		settings.previous.k[i] = random64(&seed);
+		settings.source_key[i] = random64(&seed);
 	}
 	cookie_fill_codes(settings.cookie_codes);
 	prog_put_settings();
+}
+
+/* Of sources nothing is known, and nothing is said. */
+static void reset_sources(void)
+{
+	static u64 zeroes[LIMIT_ROWS * LIMIT_COLUMNS];
+	static u32 keys[LIMIT_ROWS * LIMIT_COLUMNS];
+	u32 n = LIMIT_ROWS * LIMIT_COLUMNS;
+	int fd = bpf_map__fd(xdp->maps.verified);
+	struct addr source;
+
+	for (u32 slot = 0; slot < POLICY_SLOTS; slot++) {
+		assert_int_equal(maps_set_rules(&maps, slot, &(struct rules){0}), 0);
+		assert_int_equal(maps_set_prefixes(&maps, slot, -1), 0);
+	}
+	while (!bpf_map_get_next_key(fd, NULL, &source))
+		bpf_map_delete_elem(fd, &source);
+	for (u32 i = 0; i < n; i++)
+		keys[i] = i;
+	if (limited && bpf_map_update_batch(bpf_map__fd(xdp->maps.limit), keys, zeroes, &n, NULL))
+		fail_msg("map limit: %s", strerror(errno));
+	limited = false;
 }
 
 void prog_reset(enum service_mode mode)
@@ -288,6 +342,8 @@ void prog_reset(enum service_mode mode)
 
 	clear_flows();
 	reset_settings();
+	reset_sources();
+	clear_percpu_at(xdp->maps.load, SERVICE);
 	prog_put_service(&s);
 	prog_put_pressure(&p);
 	prog_put_shared(&sh);
@@ -383,6 +439,29 @@ void prog_tc_egress(struct run *r, const u8 *frame, u32 len)
 	assert_memory_equal(r->out, frame, len);
 }
 
+static int run_syscall(struct bpf_program *prog, void *ctx, u32 size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = ctx, .ctx_size_in = size);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &opts))
+		fail_msg("test_run of %s: %s", bpf_program__name(prog), strerror(errno));
+	return opts.retval;
+}
+
+void prog_sweep(void)
+{
+	struct sweep_order order = {0};
+
+	assert_int_equal(run_syscall(sweep->progs.synstile_sweep, &order, sizeof(order)), 0);
+}
+
+bool prog_alarm(u32 service, u32 reasons)
+{
+	struct service_alarm a = {.service = service, .reasons = reasons};
+
+	return !run_syscall(sweep->progs.synstile_alarm, &a, sizeof(a));
+}
+
 bool prog_seen(enum synstile_verdict v)
 {
 	return seen[v];
@@ -442,6 +521,73 @@ void prog_put_shared(const struct shared *s)
 	const u32 zero = 0;
 
 	put(xdp->maps.shared, &zero, s);
+}
+
+const struct maps *prog_maps(void)
+{
+	return &maps;
+}
+
+void prog_rules(u32 slot, const struct rules *r)
+{
+	limited |= r->flags & RULES_LIMIT;
+	assert_int_equal(maps_set_rules(&maps, slot, r), 0);
+}
+
+void prog_prefixes(u32 slot, const struct prefix_key *keys, const u32 *actions, u32 n)
+{
+	int trie = maps_new_trie(keys, actions, n);
+
+	assert_true(trie >= 0);
+	assert_int_equal(maps_set_prefixes(&maps, slot, trie), 0);
+	close(trie);
+}
+
+bool prog_verified(struct verified *v, const struct addr *source)
+{
+	return !bpf_map_lookup_elem(maps.verified, source, v);
+}
+
+void prog_put_verified(const struct addr *source, const struct verified *v)
+{
+	put(xdp->maps.verified, source, v);
+}
+
+u32 prog_n_verified(void)
+{
+	struct addr source, *last = NULL;
+	u32 n = 0;
+
+	while (!bpf_map_get_next_key(maps.verified, last, &source)) {
+		last = &source;
+		n++;
+	}
+	return n;
+}
+
+void prog_max_verified(u32 n)
+{
+	max_verified = n;
+}
+
+u64 prog_load(enum load_kind kind)
+{
+	u64 sum[LOAD_KINDS];
+
+	assert_int_equal(maps_load(&maps, SERVICE, sum), 0);
+	return sum[kind];
+}
+
+void prog_put_listener(const struct listener_key *key, const struct listen_entry *l)
+{
+	put(xdp->maps.listeners, key, l);
+}
+
+void prog_put_port(u16 port, const struct port_entry *p)
+{
+	const u32 index = port;
+
+	put(xdp->maps.ports, &index, p);
 }
 
 void prog_cookies_out(void)

@@ -11,6 +11,7 @@
 #include "unit.h"
 #include "frame.h"
 #include "cookie.h"
+#include "maps.h"
 #include "synstile/event.h"
 #include "synstile/oddity.h"
 #include "synstile/service.h"
@@ -71,6 +72,10 @@ void prog_tc_egress(struct run *r, const u8 *frame, u32 len);
  */
 void prog_tc_ingress(struct run *r, const struct frame *f);
 
+/* What the agent runs: once a second; and when it has found an attack (false: no such service). */
+void prog_sweep(void);
+bool prog_alarm(u32 service, u32 reasons);
+
 /* Has any run since the start given this verdict, done and not just observed? */
 bool prog_seen(enum synstile_verdict v);
 
@@ -89,6 +94,19 @@ void prog_get_shared(struct shared *s);
 void prog_put_shared(const struct shared *s);
 void prog_cookies_out(void); /* as if a cookie had just been sent */
 void prog_attack(void);      /* the service is under attack */
+
+/* User space's own access to the maps under test. prog_reset() leaves no rules there, no prefixes
+ * and nobody verified; prog_rules() is maps_set_rules(). */
+const struct maps *prog_maps(void);
+void prog_rules(u32 slot, const struct rules *r);
+void prog_prefixes(u32 slot, const struct prefix_key *keys, const u32 *actions, u32 n);
+bool prog_verified(struct verified *v, const struct addr *source);
+void prog_put_verified(const struct addr *source, const struct verified *v);
+u32 prog_n_verified(void);
+void prog_max_verified(u32 n);      /* from the next prog_open() on */
+u64 prog_load(enum load_kind kind); /* since the last reset */
+void prog_put_listener(const struct listener_key *key, const struct listen_entry *l);
+void prog_put_port(u16 port, const struct port_entry *p);
 
 /*
  * A record of a connection, opened by the far side and just now, in this phase: the numbers that

@@ -3,8 +3,9 @@
 # network namespace of each test's own. They need root.
 
 PROG := $(patsubst tests/prog/%.c,$(BUILD)/prog/%,$(wildcard tests/prog/test_*.c))
-PROG_LIB := $(BUILD)/prog/prog.o $(BUILD)/prog/check.o $(BUILD)/prog/frame.o
-PROG_CFLAGS = $(ALL_CFLAGS) -Itests/unit -Itests/prog
+PROG_LIB := $(BUILD)/prog/prog.o $(BUILD)/prog/check.o $(BUILD)/prog/frame.o \
+	$(addprefix $(BUILD)/user/,maps.o log.o distinct.o)
+PROG_CFLAGS = $(ALL_CFLAGS) -Itests/unit -Itests/prog -Iuser
 
 test-prog: $(PROG)
 	$(Q)rc=0; for t in $^; do $$t || { echo "make: $$t failed" >&2; rc=1; }; done; exit $$rc
@@ -16,7 +17,7 @@ $(BUILD)/prog/frame.o: tests/unit/frame.c | $(BUILD)/prog
 	$(call say,CC,$@)
 	$(Q)$(CC) $(PROG_CFLAGS) -MMD -MP -MF $@.d -c $< -o $@
 
-$(BUILD)/prog/%.o: tests/prog/%.c | $(BUILD)/prog $(BUILD)/synstile_xdp.skel.h $(BUILD)/synstile_tc.skel.h
+$(BUILD)/prog/%.o: tests/prog/%.c | $(BUILD)/prog $(SKELS)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(PROG_CFLAGS) -MMD -MP -MF $@.d -c $< -o $@
 

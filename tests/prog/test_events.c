@@ -540,6 +540,48 @@ static void test_attack(void **state)
 	assert_in_range(events[0].attack.since, 20000000, NS_PER_S); /* how long it lasted */
 }
 
+/* User space has found an attack: it is one at once, told with its reason, and over when the alarm
+ * is not repeated. */
+static void test_alarm(void **state)
+{
+	const struct spec s = {0};
+	struct service service;
+	struct pressure p;
+
+	(void)state;
+	prog_reset(MODE_AUTO);
+	prog_get_service(&service);
+	service.hold_ms = 20;
+	prog_put_service(&service);
+	assert_false(prog_alarm(SERVICE + 1, ATTACK_SOURCES)); /* not used */
+	assert_false(prog_alarm(SYNSTILE_MAX_SERVICES, ATTACK_SOURCES));
+	assert_int_equal(told(), 0);
+
+	for (u32 n = 0; n < 2; n++) { /* the second one is the same attack */
+		assert_true(prog_alarm(SERVICE, ATTACK_SOURCES | ATTACK_QUEUE));
+		assert_int_equal(told(), !n);
+	}
+	assert_int_equal(events[0].type, EVENT_ATTACK_START);
+	assert_int_equal(events[0].service, SERVICE);
+	assert_int_equal(events[0].attack.reasons, ATTACK_SOURCES | ATTACK_QUEUE);
+	sends(&s, REMOTE, SYN, 1, 0, 0);
+	expect(&result, V_SYN_COOKIE, XDP_TX);
+	prog_sweep();
+	assert_int_equal(told(), 1);
+	assert_int_equal(events[0].type, EVENT_ATTACK_PROGRESS);
+
+	prog_get_pressure(&p);
+	p.alarm -= 2 * NS_PER_S; /* that much later */
+	p.above -= 2 * NS_PER_S;
+	prog_put_pressure(&p);
+	prog_sweep();
+	assert_int_equal(told(), 1);
+	assert_int_equal(events[0].type, EVENT_ATTACK_END);
+	assert_int_equal(events[0].attack.reasons, ATTACK_SOURCES | ATTACK_QUEUE);
+	sends(&s, REMOTE, SYN, 1, 0, 0);
+	expect(&result, V_SYN_CALM, XDP_PASS);
+}
+
 /* ---- what could not be told ---- */
 
 #define SMALL_RING 4096
@@ -672,6 +714,7 @@ int main(void)
 		cmocka_unit_test(test_drops_are_sampled),
 		cmocka_unit_test(test_other_verdicts_are_not_told),
 		cmocka_unit_test(test_attack),
+		cmocka_unit_test(test_alarm),
 	};
 	const struct CMUnitTest full_ring[] = {
 		cmocka_unit_test(test_full_ring),

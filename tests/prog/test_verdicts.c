@@ -458,6 +458,68 @@ static void is_synack(const struct spec *s, const struct frame *f, const struct 
 	is_empty(s, f, r);
 }
 
+static void list_client(const struct spec *s, u32 action)
+{
+	const struct rules r = {.flags = RULES_PREFIXES};
+	struct prefix_key key = {.bits = 128};
+	u8 server[16];
+
+	frame_addresses(s, key.addr.b, server);
+	prog_prefixes(0, &key, &action, 1);
+	prog_rules(0, &r);
+}
+
+static void allowed(struct spec *s)
+{
+	list_client(s, PREFIX_ALLOW);
+	prog_attack();
+}
+
+static void denied(struct spec *s)
+{
+	list_client(s, PREFIX_DENY);
+}
+
+static void is_allowed(const struct spec *s, const struct frame *f, const struct run *r)
+{
+	(void)f, (void)r;
+	flow_is(s, FLOW_HALF_OPEN, ADMIT_ALLOWED);
+}
+
+/* One SYN an hour, which another connection of this client has just used up. */
+static void used_up(struct spec *s)
+{
+	const struct rules r = {
+		.flags = RULES_LIMIT, .ipv6_prefix = 64, .limit = {.interval = 3600 * NS_PER_S}};
+	static struct frame f;
+	struct spec first = *s;
+	struct run run;
+
+	prog_rules(0, &r);
+	first.sport = 7;
+	run_spec(&run, &f, &first);
+}
+
+static void verified(struct spec *s)
+{
+	const struct rules r = {
+		.flags = RULES_VERIFIED, .ipv6_prefix = 128, .verified = {.interval = NS_PER_S}};
+	const struct verified v = {.until = prog_now() + 60 * NS_PER_S};
+	struct addr source;
+	u8 server[16];
+
+	frame_addresses(s, source.b, server);
+	prog_rules(0, &r);
+	prog_put_verified(&source, &v);
+	prog_attack();
+}
+
+static void is_verified(const struct spec *s, const struct frame *f, const struct run *r)
+{
+	(void)f, (void)r;
+	flow_is(s, FLOW_HALF_OPEN, ADMIT_VERIFIED);
+}
+
 #define PASS XDP_PASS
 #define DROP XDP_DROP
 #define LINUX_SYN                                                                                  \
@@ -478,6 +540,17 @@ static const struct row rows[] = {
 	 {.flags = ACK, .frag = 1}, .after = is_empty},
 	{"routing header", V_ROUTED, PASS, V6, MODE_ALWAYS,
 	 {.flags = SYN, .ext = {ROUTING}, .exts = 1}, .bend = segments_left},
+	{"SYN from an allowed prefix, under attack", V_SYN_ALLOWED, PASS, BOTH, MODE_AUTO,
+	 {LINUX_SYN}, allowed, .after = is_allowed},
+	{"SYN from a denied prefix", V_SYN_DENIED, DROP, BOTH, MODE_AUTO, {LINUX_SYN}, denied,
+	 .after = is_empty},
+	{"fragmented SYN from a denied prefix", V_SYN_DENIED, DROP, V4, MODE_AUTO,
+	 {.flags = SYN, .frag = 0x2000}, denied, .after = is_empty},
+	{"SYN beyond its source's limit", V_SYN_LIMIT, DROP, BOTH, MODE_ALWAYS, {LINUX_SYN},
+	 used_up, .after = is_empty},
+	{"SYN of a verified source, under attack", V_SYN_VERIFIED, PASS, BOTH, MODE_AUTO,
+	 {LINUX_SYN}, verified, .after = is_verified},
+
 	{"SYN to another port", V_NOT_SERVICE, PASS, BOTH, MODE_ALWAYS, {.flags = SYN, .dport = 81}},
 	{"ACK to another port", V_NOT_SERVICE, PASS, BOTH, MODE_ALWAYS, {.flags = ACK, .dport = 81}},
 	{"odd flags to another port", V_NOT_SERVICE, PASS, BOTH, MODE_ALWAYS,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * many TO PORT COUNT [PARALLEL [FROM HOSTS [SKIP]]]
+ * many TO PORT COUNT [PARALLEL [FROM HOSTS [SKIP [RATE]]]]
  *
  * Opens COUNT connections to a web server, one page each, and closes them, PARALLEL at a
- * time, as fast as it goes. FROM: the first of HOSTS own addresses, taken in turn with ports; those
- * of the SKIP first connections are left out. Every other client closes its half right behind
- * its request; of the rest the server closes first.
+ * time at most, as fast as it goes, or RATE of them a second. FROM: the first of HOSTS own
+ * addresses, taken in turn with ports; those of the SKIP first connections are left out. Every
+ * other client closes its half right behind its request; of the rest the server closes first.
  *
- * Prints how many were served. Exit status 1: not all were.
+ * Prints how many were served, and with RATE in what time all had begun. Exit status 1: not all
+ * were served.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 30000 /* without any progress */
@@ -44,7 +47,9 @@ struct run {
 	socklen_t len;
 	unsigned int hosts;
 	unsigned long wanted, begun, served, failed, skip;
-	int epoll, error; /* the first one */
+	unsigned long rate; /* 0: as fast as it goes */
+	double first, last; /* s: when clients began */
+	int epoll, error;   /* the first one */
 };
 
 static socklen_t parse_address(union address *a, const char *text, unsigned int port)
@@ -77,6 +82,22 @@ static union address own_address(const struct run *r, unsigned long n)
 	*low = htonl(ntohl(*low) + n % r->hosts);
 	a.v4.sin_port = htons(FIRST_PORT + n % PORTS); /* in the same place as IPv6's */
 	return a;
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* How many may have begun by now. */
+static unsigned long due(struct run *r)
+{
+	double allowed = r->rate ? (now() - r->first) * r->rate + 1 : r->wanted;
+
+	return allowed < r->wanted ? allowed : r->wanted;
 }
 
 static void end(struct run *r, struct client *c, int error)
@@ -155,6 +176,24 @@ static void turn(struct run *r, struct client *c, unsigned int events)
 		hear(r, c);
 }
 
+/* New clients, as many as are due and there is room for. */
+static void begin_due(struct run *r, struct client *clients, unsigned int parallel)
+{
+	unsigned long until = due(r), before = r->begun;
+	unsigned int i;
+
+	for (i = 0; i < parallel && r->begun < until; i++)
+		if (clients[i].fd < 0)
+			begin(r, &clients[i]);
+	if (r->begun != before)
+		r->last = now();
+}
+
+static int wait_ms(const struct run *r)
+{
+	return r->rate && r->begun < r->wanted ? 1 : PATIENCE_MS;
+}
+
 static int run(struct run *r, unsigned int parallel)
 {
 	struct client *clients = calloc(parallel, sizeof(*clients));
@@ -164,28 +203,46 @@ static int run(struct run *r, unsigned int parallel)
 
 	for (i = 0; clients && i < parallel; i++)
 		clients[i].fd = -1;
-	while (clients && n > 0 && r->served + r->failed < r->wanted) {
-		for (i = 0; i < parallel; i++)
-			if (clients[i].fd < 0 && r->begun < r->wanted)
-				begin(r, &clients[i]);
+	r->first = now();
+	while (clients && (n > 0 || wait_ms(r) == 1) && r->served + r->failed < r->wanted) {
+		begin_due(r, clients, parallel);
 		if (r->served + r->failed >= r->wanted)
 			break;
-		n = epoll_wait(r->epoll, events, 64, PATIENCE_MS);
+		if (r->rate && r->begun < due(r) && r->begun - r->served - r->failed < parallel)
+			continue; /* on a slow machine those who come go first */
+		n = epoll_wait(r->epoll, events, 64, wait_ms(r));
 		for (k = 0; k < n; k++)
 			turn(r, events[k].data.ptr, events[k].events);
 	}
 	free(clients);
-	printf("%lu served, %lu failed%s%s\n", r->served, r->failed, r->error ? ", first: " : "",
+	printf("%lu served, %lu failed%s%s", r->served, r->failed, r->error ? ", first: " : "",
 	       r->error ? strerror(r->error) : "");
+	if (r->rate)
+		printf(", begun in %.2f s", r->last - r->first);
+	putchar('\n');
 	return r->served == r->wanted ? 0 : 1;
+}
+
+/* A descriptor for each client, if this user may have as many. */
+static void allow_descriptors(unsigned int parallel)
+{
+	struct rlimit limit = {parallel + 64, parallel + 64};
+
+	if (setrlimit(RLIMIT_NOFILE, &limit)) {
+		getrlimit(RLIMIT_NOFILE, &limit);
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 }
 
 int main(int argc, char **argv)
 {
 	struct run r = {0};
+	unsigned int parallel = argc > 4 ? atoi(argv[4]) : 1;
 
-	if (argc < 4 || argc == 6 || argc > 8) {
-		fprintf(stderr, "usage: many TO PORT COUNT [PARALLEL [FROM HOSTS [SKIP]]]\n");
+	if (argc < 4 || argc == 6 || argc > 9) {
+		fprintf(stderr,
+			"usage: many TO PORT COUNT [PARALLEL [FROM HOSTS [SKIP [RATE]]]]\n");
 		return 2;
 	}
 	r.len = parse_address(&r.to, argv[1], atoi(argv[2]));
@@ -196,6 +253,9 @@ int main(int argc, char **argv)
 	}
 	if (argc > 7)
 		r.skip = strtoul(argv[7], NULL, 10);
+	if (argc > 8)
+		r.rate = strtoul(argv[8], NULL, 10);
+	allow_descriptors(parallel);
 	r.epoll = epoll_create1(0);
-	return run(&r, argc > 4 ? atoi(argv[4]) : 1);
+	return run(&r, parallel);
 }

@@ -15,22 +15,35 @@ $(BUILD)/unit/test_odds: SANITIZE := -O2
 $(BUILD)/unit/test_packet $(BUILD)/unit/test_options: tests/unit/frame.c
 $(BUILD)/unit/test_event_%: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_event_%: UNIT_LIBS := -ljansson -lbpf
-$(BUILD)/unit/test_event_json: $(addprefix user/,event_json.c event_names.c maps.c log.c)
+$(BUILD)/unit/test_event_json: $(addprefix user/,event_json.c event_names.c maps.c log.c attack_json.c top_sources.c)
+$(BUILD)/unit/test_detect $(BUILD)/unit/test_top_sources $(BUILD)/unit/test_backlog: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_backlog: user/backlog.c
+$(BUILD)/unit/test_detect: user/judge.c user/traffic.c
+$(BUILD)/unit/test_top_sources: $(addprefix user/,top_sources.c overflow.c log.c)
 $(BUILD)/unit/test_event_text: $(addprefix user/,event_text.c event_json.c event_names.c maps.c log.c)
 $(BUILD)/unit/test_event_filter: $(addprefix user/,event_filter.c event_names.c log.c)
 $(BUILD)/unit/test_conns $(BUILD)/unit/test_half_open: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_half_open: UNIT_LIBS := -ljansson
 $(BUILD)/unit/test_half_open: user/half_open.c user/half_open_list.c
-$(BUILD)/unit/test_keys: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_keys $(BUILD)/unit/test_synack_timer: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_keys: UNIT_LIBS := -ljansson
 $(BUILD)/unit/test_keys: $(addprefix user/,keys.c log.c moment.c)
+$(BUILD)/unit/test_distinct: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_distinct $(BUILD)/unit/test_limit: UNIT_LIBS := -lm
+$(BUILD)/unit/test_distinct: user/distinct.c
 $(BUILD)/unit/test_conns: $(addprefix user/,conns.c event_names.c log.c moment.c)
 $(BUILD)/unit/test_firewall: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_firewall: UNIT_LIBS := -ljansson
-$(BUILD)/unit/test_firewall: user/firewall.c user/ports.c user/log.c
+$(BUILD)/unit/test_firewall: $(addprefix user/,firewall.c nft_json.c ports.c log.c)
+$(BUILD)/unit/test_published: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_published: UNIT_LIBS := -ljansson
+$(BUILD)/unit/test_published: $(addprefix user/,published_nft.c published_walk.c nft_json.c ports.c log.c)
 $(BUILD)/unit/test_policy: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_policy: UNIT_LIBS := -lyaml -ljansson
 $(BUILD)/unit/test_policy: $(POLICY_SRC)
+$(BUILD)/unit/test_services: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_services: UNIT_LIBS := -lyaml -ljansson
+$(BUILD)/unit/test_services: user/services.c user/rules.c $(POLICY_SRC)
 $(BUILD)/unit/test_%: tests/unit/test_%.c | $(BUILD)/unit
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) -lcmocka $(UNIT_LIBS)

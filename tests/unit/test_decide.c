@@ -30,16 +30,31 @@ static void test_under_pressure(void **state)
 
 static void test_cookies_out(void **state)
 {
-	struct pressure p = {.cookie_sent = 0};
-	const u64 sent = 500 * NS_PER_SEC;
+	const u64 sent = 1000 * NS_PER_SEC;
+	struct settings set = {0};
+	struct pressure p = {0};
 
 	(void)state;
-	assert_false(cookies_out(&p, 1));
+	assert_false(cookies_out(&p, &set, 1));
 	p.cookie_sent = sent;
-	assert_true(cookies_out(&p, sent));
-	assert_true(cookies_out(&p, sent - NS_PER_MS)); /* a CPU that is a tick behind */
-	assert_true(cookies_out(&p, sent + COOKIE_LIFE_NS - 1));
-	assert_false(cookies_out(&p, sent + COOKIE_LIFE_NS));
+	assert_true(cookies_out(&p, &set, sent));
+	assert_true(cookies_out(&p, &set, sent - NS_PER_MS)); /* a CPU that is a tick behind */
+	assert_true(cookies_out(&p, &set, sent + COOKIE_LIFE_NS - 1));
+	assert_false(cookies_out(&p, &set, sent + COOKIE_LIFE_NS));
+}
+
+/* With another policy, the cookies of one service may come back to another. */
+static void test_cookies_out_after_a_switch(void **state)
+{
+	const u64 then = 1ULL << 40, tick = 10 * NS_PER_MS;
+	const struct settings set = {.switched = settings_moment(then)};
+	const struct pressure p = {0};
+
+	(void)state;
+	assert_true(cookies_out(&p, &set, then - tick));
+	assert_true(cookies_out(&p, &set, then));
+	assert_true(cookies_out(&p, &set, then + COOKIE_LIFE_NS));
+	assert_false(cookies_out(&p, &set, then + COOKIE_LIFE_NS + 3 * NS_PER_SEC));
 }
 
 static struct packet from(const char *remote, u16 port)
@@ -105,26 +120,63 @@ static void test_sources(void **state)
 	}
 }
 
-/* Every combination of what decide_syn() looks at. */
 static void test_syn(void **state)
 {
 	struct packet good = from("198.51.100.7", 1), bad = from("224.0.0.1", 1);
+	struct service s = {.mode = MODE_AUTO};
 
 	(void)state;
-	for (int pressure = 0; pressure < 2; pressure++) {
-		for (int ready = 0; ready < 2; ready++) {
-			bool defend = pressure && ready;
+	for (int n = 0; n < 4; n++) {
+		bool pressure = n & 1, room = n & 2;
 
-			assert_int_equal(decide_syn(&good, pressure, ready),
-					 defend ? V_SYN_COOKIE : V_SYN_CALM);
-			assert_int_equal(decide_syn(&bad, pressure, ready),
-					 defend ? V_SYN_SOURCE : V_SYN_CALM);
-			good.fragment = bad.fragment = true;
-			assert_int_equal(decide_syn(&good, pressure, ready), V_SYN_FRAGMENT);
-			assert_int_equal(decide_syn(&bad, pressure, ready), V_SYN_FRAGMENT);
-			good.fragment = bad.fragment = false;
-		}
+		assert_int_equal(decide_syn(&good, &s, room, pressure, 0),
+				 pressure ? V_SYN_COOKIE : V_SYN_CALM);
+		assert_int_equal(decide_syn(&bad, &s, room, pressure, 0),
+				 pressure ? V_SYN_SOURCE : V_SYN_CALM);
+		good.fragment = bad.fragment = true;
+		assert_int_equal(decide_syn(&good, &s, room, pressure, 0), V_SYN_FRAGMENT);
+		assert_int_equal(decide_syn(&bad, &s, room, pressure, 0), V_SYN_FRAGMENT);
+		good.fragment = bad.fragment = false;
 	}
+}
+
+/* What is known of its source: verdicts by pressure, room for half-open connections, and mode. */
+static void test_syn_source(void **state)
+{
+	enum {
+		A = SOURCE_ALLOWED,
+		D = SOURCE_DENIED,
+		O = SOURCE_OVER,
+		V = SOURCE_VERIFIED,
+		W = SOURCE_VERIFIED | SOURCE_WITHIN
+	};
+	static const struct {
+		u32 source;
+		enum synstile_verdict calm, pressed, full, always;
+	} rows[] = {
+		{A, V_SYN_ALLOWED, V_SYN_ALLOWED, V_SYN_COOKIE, V_SYN_COOKIE},
+		{D, V_SYN_DENIED, V_SYN_DENIED, V_SYN_DENIED, V_SYN_DENIED},
+		{O, V_SYN_LIMIT, V_SYN_LIMIT, V_SYN_LIMIT, V_SYN_LIMIT},
+		{O | V, V_SYN_COOKIE, V_SYN_COOKIE, V_SYN_COOKIE, V_SYN_COOKIE},
+		{V, V_SYN_CALM, V_SYN_COOKIE, V_SYN_COOKIE, V_SYN_COOKIE},
+		{W, V_SYN_CALM, V_SYN_VERIFIED, V_SYN_COOKIE, V_SYN_VERIFIED},
+	};
+	struct packet pkt = from("198.51.100.7", 1);
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct service s = {.mode = MODE_AUTO};
+		u32 source = rows[i].source;
+
+		assert_int_equal(decide_syn(&pkt, &s, true, false, source), rows[i].calm);
+		assert_int_equal(decide_syn(&pkt, &s, true, true, source), rows[i].pressed);
+		assert_int_equal(decide_syn(&pkt, &s, false, true, source), rows[i].full);
+		s.mode = MODE_ALWAYS; /* SOURCE_WITHIN is never asked for there */
+		assert_int_equal(decide_syn(&pkt, &s, true, true, source), rows[i].always);
+	}
+	pkt.fragment = true; /* the deny list is for all of a source's packets */
+	assert_int_equal(decide_syn(&pkt, &(struct service){0}, true, true, D), V_SYN_DENIED);
+	assert_int_equal(decide_syn(&pkt, &(struct service){0}, true, true, A), V_SYN_FRAGMENT);
 }
 
 static void test_stray(void **state)
@@ -165,9 +217,14 @@ static void test_flags_impossible(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_under_pressure), cmocka_unit_test(test_cookies_out),
-		cmocka_unit_test(test_sources),        cmocka_unit_test(test_syn),
-		cmocka_unit_test(test_stray),          cmocka_unit_test(test_flags_impossible),
+		cmocka_unit_test(test_under_pressure),
+		cmocka_unit_test(test_cookies_out),
+		cmocka_unit_test(test_cookies_out_after_a_switch),
+		cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_syn),
+		cmocka_unit_test(test_syn_source),
+		cmocka_unit_test(test_stray),
+		cmocka_unit_test(test_flags_impossible),
 	};
 
 	return cmocka_run_group_tests_name("decide", tests, NULL, NULL);

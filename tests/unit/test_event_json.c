@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "unit.h"
+#include "attack_json.h"
 #include "clock.h"
 #include "event_json.h"
 #include "event_names.h"
@@ -243,6 +244,89 @@ static void test_attack(void **state)
 		  "\"since\":\"2026-11-22T08:22:22.123456+0000\",\"duration_ms\":0," FIGURES);
 }
 
+/* What the agent has found. */
+static void test_attack_facts(void **state)
+{
+	struct attack_facts f = {
+		.peak_rate = 310000,
+		.syns = 1000,
+		.completed = 20,
+		.completion = 2,
+		.sources = 990,
+		.overflows = 3,
+		.bounds = {.completion_below = 20, .sources_above = 2500},
+		.spoofed = SPOOFED_YES,
+		.why = "because",
+		.top = {.samples = 300,
+			.n = 2,
+			.top = {{v4("198.51.100.0"), TOP_BITS_IPV4, 126},
+				{v6("2001:db8:7::"), TOP_BITS_IPV6, 20}}},
+	};
+	struct event e = {.time = NOW, .service = 3, .type = EVENT_ATTACK_END};
+	struct event_context c = context;
+	char *members = attack_members(&f);
+
+	(void)state;
+	c.attack = members;
+	e.attack.since = NS_PER_SEC;
+	e.attack.reasons = 0x1f;
+#define END_FIGURES                                                                                \
+	"\"since\":\"2026-11-22T08:22:21.123456+0000\",\"duration_ms\":1000,\"syn_rate\":0,"       \
+	"\"syn_rate_bound\":0,\"half_open\":0,\"half_open_bound\":0,\"attacks\":0,"
+	check_in(&e, &c,
+		 "{\"timestamp\":\"2026-11-22T08:22:22.123456+0000\",\"event_type\":\"attack_end\","
+		 "\"attack\":{\"reasons\":[\"half_open\",\"syn_rate\",\"completion\","
+		 "\"distinct_sources\",\"queue_overflow\"]," END_FIGURES
+		 "\"peak_syn_rate\":310000,\"syns\":1000,\"completed\":20,\"completion_percent\":2,"
+		 "\"completion_bound\":20,\"distinct_sources\":990,\"distinct_sources_bound\":2500,"
+		 "\"queue_overflows\":3,\"spoofed\":true,\"spoofed_why\":\"because\","
+		 "\"top_sources\":[{\"prefix\":\"198.51.100.0/24\",\"share\":0.42},"
+		 "{\"prefix\":\"2001:db8:7::/64\",\"share\":0.066}],\"samples\":300},"
+		 "\"synstile\":{\"schema\":1,\"service\":\"443\"}}");
+	free(members);
+	/* nothing is known, no bound holds */
+	f = (struct attack_facts){.completion = -1};
+	c.attack = members = attack_members(&f);
+	e.attack.reasons = 0;
+	check_in(&e, &c,
+		 "{\"timestamp\":\"2026-11-22T08:22:22.123456+0000\",\"event_type\":\"attack_end\","
+		 "\"attack\":{\"reasons\":[]," END_FIGURES
+		 "\"peak_syn_rate\":0,\"syns\":0,\"completed\":0,\"completion_percent\":null,"
+		 "\"completion_bound\":null,\"distinct_sources\":0,\"distinct_sources_bound\":null,"
+		 "\"queue_overflows\":0,\"spoofed\":null,\"spoofed_why\":null,\"top_sources\":[],"
+		 "\"samples\":0},\"synstile\":{\"schema\":1,\"service\":\"443\"}}");
+	free(members);
+}
+
+/* The longest that there may be. */
+static void test_attack_fits(void **state)
+{
+	struct attack_facts f = {.peak_rate = INT64_MAX,
+				 .syns = INT64_MAX,
+				 .completed = INT64_MAX,
+				 .completion = 100,
+				 .sources = INT64_MAX,
+				 .overflows = INT64_MAX,
+				 .bounds = {~0u, ~0u, ~0u, true},
+				 .why = "few complete their handshakes, but not so many addresses "
+					"send much",
+				 .top = {.samples = 1000, .n = TOP_SOURCES}};
+	struct event_context c = context;
+	struct event e;
+	char *members;
+
+	(void)state;
+	for (int i = 0; i < TOP_SOURCES; i++)
+		f.top.top[i] = (struct top_prefix){v6("2001:db80:ffff:ffff::"), TOP_BITS_IPV6, 123};
+	memset(&e, 0xff, sizeof(e));
+	e.type = EVENT_ATTACK_PROGRESS;
+	e.time >>= 3;
+	c.service = "a-name-of-thirty-one-characters";
+	c.attack = members = attack_members(&f);
+	json_decref(parsed(&e, &c));
+	free(members);
+}
+
 /* The sender is src, whoever opened what; a packet without addresses has none. */
 static void test_verdict(void **state)
 {
@@ -304,7 +388,8 @@ static void test_any_bytes(void **state)
 	for (int i = 0; i < 30000; i++) {
 		struct event_context c = {.offset = random64(&seed) >> 4,
 					  .iface = ifaces[i % 3],
-					  .service = i % 5 ? "a-name-of-thirty-one-characters" : ""};
+					  .service =
+						  i % 5 ? "a-name-of-thirty-one-characters" : ""};
 		u64 words[sizeof(struct event) / 8];
 		struct event e;
 
@@ -323,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_state),         cmocka_unit_test(test_opened_by_host),
 		cmocka_unit_test(test_half_open_timeout), cmocka_unit_test(test_retransmission),
 		cmocka_unit_test(test_keepalive),         cmocka_unit_test(test_attack),
+		cmocka_unit_test(test_attack_facts),      cmocka_unit_test(test_attack_fits),
 		cmocka_unit_test(test_verdict),           cmocka_unit_test(test_timestamps),
 		cmocka_unit_test(test_any_bytes),
 	};

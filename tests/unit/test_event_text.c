@@ -57,7 +57,8 @@ static struct event event_of(u8 type)
 	return e;
 }
 
-#define WHO "08:22:22.123456 198.18.0.7:50096 > 198.18.0.1:443 "
+#define TIME "\"timestamp\":\"2026-11-22T08:22:22.123456+0000\""
+#define WHO  "08:22:22.123456 198.18.0.7:50096 > 198.18.0.1:443 "
 
 static void test_tcp_state(void **state)
 {
@@ -197,6 +198,43 @@ static void test_attack(void **state)
 	check(&e, "08:22:22.123456 service 443 attack is over: " FIGURES ", it lasted 2.0s");
 }
 
+/* What the agent adds. */
+static void test_attack_facts(void **state)
+{
+#define BEGINS "{" TIME ",\"event_type\":\"attack_start\",\"attack\":{\"reasons\":[\"completion\"],"
+#define BEGAN                                                                                      \
+	"08:22:22.123456 ATTACK begins: 0 SYN/s (bound 0), 0 half-open (bound 0); bound reached: " \
+	"completion"
+	static const struct {
+		const char *json, *text;
+	} rows[] = {
+		{BEGINS
+		 "\"completion_percent\":3,\"distinct_sources\":5012,\"queue_overflows\":7,"
+		 "\"spoofed\":true,\"spoofed_why\":\"it is so\",\"top_sources\":["
+		 "{\"prefix\":\"192.0.2.0/24\",\"share\":0.42},"
+		 "{\"prefix\":\"2001:db8::/64\",\"share\":0.066},{\"prefix\":\"a\",\"share\":1},"
+		 "{\"prefix\":\"b\",\"share\":1}]}}",
+		 BEGAN
+		 ", 3 % of handshakes completed, 5012 sources, the kernel's queue overflowed 7 "
+		 "times; SPOOFED sources (it is so); most from 192.0.2.0/24 42 %, "
+		 "2001:db8::/64 7 %, a 100 %"},
+		{BEGINS "\"completion_percent\":null,\"distinct_sources\":1,\"spoofed\":false,"
+			"\"spoofed_why\":\"it is so\",\"top_sources\":[]}}",
+		 BEGAN ", 1 source; real sources (it is so)"},
+		{BEGINS "\"spoofed\":null,\"spoofed_why\":\"it is so\",\"top_sources\":[3]}}",
+		 BEGAN "; spoofed or not: unclear (it is so); most from ? 0 %"},
+		{"{" TIME ",\"event_type\":\"attack_end\",\"attack\":{\"duration_ms\":2000,"
+		 "\"peak_syn_rate\":9000,\"syns\":18000,\"spoofed\":true}}",
+		 "08:22:22.123456 attack is over: 0 SYN/s (bound 0), 0 half-open (bound 0), it "
+		 "lasted "
+		 "2.0s, at its worst 9000 SYN/s, 18000 SYNs in all; SPOOFED sources (?)"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check_text(rows[i].json, strlen(rows[i].json), rows[i].text);
+}
+
 static void test_verdict(void **state)
 {
 	struct event e = event_of(EVENT_VERDICT);
@@ -211,8 +249,6 @@ static void test_verdict(void **state)
 	e.verdict = V_IPV6_MALFORMED;
 	check(&e, "08:22:22.123456 service 443 dropped: ipv6_malformed");
 }
-
-#define TIME "\"timestamp\":\"2026-11-22T08:22:22.123456+0000\""
 
 static void test_made_by_agent(void **state)
 {
@@ -289,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_half_open_timeout),
 		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_attack),
+		cmocka_unit_test(test_attack_facts),
 		cmocka_unit_test(test_verdict),
 		cmocka_unit_test(test_made_by_agent),
 		cmocka_unit_test(test_unknown),

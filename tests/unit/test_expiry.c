@@ -177,7 +177,8 @@ static void test_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(flow_expired(&f, &no_service, &pressure, &no_settings, NOW), END_NONE);
-	assert_int_equal(flow_expired(&f, &no_service, &pressure, &no_settings, NOW + 2 * S), END_SYN_TIMEOUT);
+	assert_int_equal(flow_expired(&f, &no_service, &pressure, &no_settings, NOW + 2 * S),
+			 END_SYN_TIMEOUT);
 	f = made(ST_ESTABLISHED, ST_ESTABLISHED, FLOW_OPEN, NOW - 900 * S);
 	f.side[REMOTE].probed = 255; /* no bound: nobody is called dead */
 	assert_int_equal(flow_expired(&f, &no_service, &pressure, &no_settings, NOW), END_NONE);

@@ -14,6 +14,7 @@
 #include "half_open_list.h"
 #include "log.h" /* before cmocka, which has a macro of the name of fail() */
 #include "moment.h"
+#include "sysctls.h"
 #include "unit.h"
 
 #define SECOND 1000000000ULL
@@ -26,6 +27,7 @@ static struct world {
 	size_t n_flows, n_sockets;
 	struct census census; /* of service 1; others are empty */
 	u64 now;
+	long retries;          /* net.ipv4.tcp_synack_retries */
 	unsigned int dumps;    /* of request sockets, so far */
 	void (*dumped)(void);  /* what happens right after one */
 	u64 batch_ns;          /* what reading a batch of flows takes */
@@ -40,20 +42,42 @@ u64 monotonic_now(void)
 	return w.now;
 }
 
-int maps_service(const struct maps *m, u32 index, struct service *s)
+int maps_services(const struct maps *m, struct service all[SYNSTILE_MAX_SERVICES])
 {
+	u32 i;
+
 	(void)m;
-	*s = (struct service){.syn_calm_ms = 63000, .used = index == 1 || index == 2};
-	s->port = index == 1 ? htons(80) : index == 2 ? htons(443) : 0;
+	for (i = 0; i < SYNSTILE_MAX_SERVICES; i++) {
+		all[i] = (struct service){.syn_calm_ms = 63000, .used = i == 1 || i == 2};
+		all[i].port = i == 1 ? htons(80) : i == 2 ? htons(443) : 0;
+	}
 	return 0;
 }
 
-int maps_pressure(const struct maps *m, u32 index, struct pressure *p)
+int maps_pressures(const struct maps *m, struct pressure all[SYNSTILE_MAX_SERVICES])
 {
 	(void)m;
-	(void)index;
-	*p = (struct pressure){0};
+	memset(all, 0, SYNSTILE_MAX_SERVICES * sizeof(*all));
 	return 0;
+}
+
+long sysctls_read(const char *name, long otherwise)
+{
+	(void)otherwise;
+	assert_string_equal(name, SYNACK_RETRIES);
+	return w.retries;
+}
+
+void locator_begin(struct locator *l, const struct maps *m)
+{
+	(void)l;
+	(void)m;
+}
+
+u16 locate(struct locator *l, const struct flow_key *key)
+{
+	(void)l;
+	return key->local_port == htons(80) ? 1 : key->local_port == htons(443) ? 2 : 0;
 }
 
 int maps_settings(const struct maps *m, struct settings *set)
@@ -149,8 +173,7 @@ int(fail)(int err, const char *fmt, ...) /* not cmocka's macro */
 void service_names_read(struct service_names *names, const struct maps *m)
 {
 	(void)m;
-	*names = (struct service_names){
-		.of = {[1] = {"80", htons(80)}, [2] = {"443", htons(443)}}};
+	*names = (struct service_names){.of = {[1] = {"80", htons(80)}, [2] = {"443", htons(443)}}};
 }
 
 const char *service_name(const struct service_names *names, u16 service)
@@ -215,7 +238,7 @@ static struct tcp_socket *listener(u32 waiting, u32 backlog)
 
 static int begin(void **state)
 {
-	w = (struct world){.now = 1000 * SECOND};
+	w = (struct world){.now = 1000 * SECOND, .retries = 5};
 	*state = half_open_list_new(&no_maps);
 	return !*state;
 }
@@ -295,6 +318,26 @@ static void test_only_here(void **state)
 	assert_found(l, 3, true, false, WHY_ADOPTED);
 	assert_found(l, 4, true, false, WHY_EXPIRED);
 	assert_found(l, 5, true, false, WHY_ABANDONED);
+}
+
+/* The sysctl was lowered, for other services' sake too: no mystery. */
+static void test_kernel_gives_up_first(void **state)
+{
+	struct half_open_list *l = *state;
+	struct half_open_tally t = {.here = 1, .by_why[WHY_GIVEN_UP] = 1};
+	char buf[200];
+
+	w.retries = 1;
+	flow(1, ST_SYN_RECEIVED)->opened = w.now - 2 * SECOND;
+	flow(2, ST_SYN_RECEIVED)->opened = w.now - 3 * SECOND;
+	flow(3, ST_LISTEN)->opened = w.now - 3 * SECOND;
+	look(l);
+	assert_found(l, 1, true, false, WHY_FORGOTTEN);
+	assert_found(l, 2, true, false, WHY_GIVEN_UP);
+	assert_found(l, 3, true, false, WHY_DROPPED);
+	assert_int_equal(half_open_only_here(&t), 1);
+	assert_int_equal(half_open_words(&t, htons(80), buf, sizeof(buf)), false);
+	assert_non_null(strstr(buf, "tcp_synack_retries"));
 }
 
 static void test_only_in_the_kernel(void **state)
@@ -469,7 +512,7 @@ static void test_words_of_queues(void **state)
 
 static int begin_agent(void **state)
 {
-	w = (struct world){.now = 1000 * SECOND};
+	w = (struct world){.now = 1000 * SECOND, .retries = 5};
 	*state = half_open_new(&no_maps);
 	return !*state;
 }
@@ -524,7 +567,7 @@ static void test_lasting_difference(void **state)
 	assert_int_equal(second(*state), 0);
 	assert_int_equal(second(*state), 1000);
 	assert_int_equal(w.warnings, 1);
-	assert_non_null(strstr(w.warning, "port 80"));
+	assert_non_null(strstr(w.warning, "service 80"));
 	assert_non_null(strstr(w.warning, "1 that only synstile has, 0 that only the kernel has"));
 	assert_non_null(strstr(w.warning, "a firewall took the SYN"));
 	for (i = 2; i < 10; i++)
@@ -636,6 +679,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ONCE(test_both_agree),
 		ONCE(test_only_here),
+		ONCE(test_kernel_gives_up_first),
 		ONCE(test_only_in_the_kernel),
 		ONCE(test_gone_while_looked_for),
 		ONCE(test_come_while_looked_for),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The pressure of a service: both causes of attack, hysteresis, hold time, rate
+ * The pressure of a service: the causes of attack, hysteresis, hold time, rate
  * over a window, and clocks of two CPUs that disagree by a tick.
  */
 #include "unit.h"
@@ -177,6 +177,83 @@ static void test_clock_behind(void **state)
 	assert_int_equal(p.state, PRESSURE_ATTACK);
 }
 
+/* Every mixture of the three kinds of reasons, each right at its bound and right below it. */
+static void test_reasons(void **state)
+{
+	(void)state;
+	for (u32 n = 0; n < 8; n++) {
+		struct pressure p = {.window_start = T0,
+				     .half_open = n & 1 ? 100 : 99,
+				     .rate = n & 2 ? 10000 : 9999,
+				     .alarm = T0 - PRESSURE_ALARM_NS + (n & 4 ? 1 : 0),
+				     .alarms = ATTACK_SOURCES | ATTACK_QUEUE};
+		u32 expected = (n & 1 ? ATTACK_HALF_OPEN : 0) | (n & 2 ? ATTACK_RATE : 0) |
+			       (n & 4 ? ATTACK_SOURCES | ATTACK_QUEUE : 0);
+
+		assert_int_equal(pressure_reasons(&p, &service, T0), expected);
+		assert_int_equal(pressure_update(&p, &service, T0),
+				 n ? PRESSURE_BEGAN : PRESSURE_SAME);
+		assert_int_equal(p.state, n ? PRESSURE_ATTACK : PRESSURE_CALM);
+		assert_int_equal(p.reasons, expected);
+	}
+}
+
+/* Reasons add up for as long as an attack lasts, and the next one begins without. */
+static void test_reasons_of_an_attack(void **state)
+{
+	struct pressure p = {.window_start = T0};
+	u64 now = T0;
+
+	(void)state;
+	feed(&p, &now, 20000, 500);
+	assert_int_equal(p.reasons, ATTACK_RATE);
+	p.half_open = 100;
+	feed(&p, &now, 1000, 500);
+	p.half_open = 0;
+	assert_int_equal(p.reasons, ATTACK_RATE | ATTACK_HALF_OPEN);
+	feed(&p, &now, 1000, 11000);
+	assert_int_equal(p.state, PRESSURE_CALM);
+	assert_int_equal(p.reasons, ATTACK_RATE | ATTACK_HALF_OPEN); /* for who asks afterwards */
+	p.alarm = now;
+	p.alarms = ATTACK_COMPLETION;
+	assert_int_equal(pressure_update(&p, &service, now), PRESSURE_BEGAN);
+	assert_int_equal(p.reasons, ATTACK_COMPLETION);
+	assert_int_equal(p.attacks, 2);
+}
+
+/* An alarm that is sounded each second keeps a service under attack; when it is no more, it runs
+ * out, and the hold time begins. */
+static void test_alarm(void **state)
+{
+	struct pressure p = {.window_start = T0, .alarms = ATTACK_COMPLETION};
+	u64 now = T0, ended;
+
+	(void)state;
+	for (int second = 0; second < 30; second++) {
+		p.alarm = now;
+		feed(&p, &now, 100, 1000);
+		assert_int_equal(p.state, PRESSURE_ATTACK);
+	}
+	assert_int_equal(p.attacks, 1);
+	ended = p.alarm + PRESSURE_ALARM_NS;
+	while (p.state == PRESSURE_ATTACK && now < T0 + 100 * NS_PER_SEC)
+		feed(&p, &now, 100, 4);
+	assert_in_range(now - ended, 9900 * NS_PER_MS, 10100 * NS_PER_MS);
+}
+
+/* No reason, or an alarm of the first second since boot. */
+static void test_no_alarm(void **state)
+{
+	struct pressure p = {.alarms = ATTACK_QUEUE};
+
+	(void)state;
+	assert_int_equal(pressure_reasons(&p, &service, NS_PER_SEC), 0);
+	p = (struct pressure){.alarm = T0};
+	assert_int_equal(pressure_update(&p, &service, T0), PRESSURE_SAME);
+	p = (struct pressure){.alarm = T0, .alarms = ATTACK_QUEUE}; /* a CPU that is behind */
+	assert_int_equal(pressure_reasons(&p, &service, T0 - NS_PER_MS), ATTACK_QUEUE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +267,10 @@ int main(void)
 		cmocka_unit_test(test_both_bounds_count),
 		cmocka_unit_test(test_negative_half_open),
 		cmocka_unit_test(test_clock_behind),
+		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_reasons_of_an_attack),
+		cmocka_unit_test(test_alarm),
+		cmocka_unit_test(test_no_alarm),
 	};
 
 	return cmocka_run_group_tests_name("pressure", tests, NULL, NULL);

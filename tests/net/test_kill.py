@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""kill -9 at random moments of every command that changes something, of its whole process group and
+often of the agent too. The next command finds the machine whole: protected by one whole policy, or
+as it was before. Meanwhile clients come and go, and not one of them fails.
+
+SYNSTILE_KILLS moments (100), from SYNSTILE_SEED; a failure tells both.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+
+from conftest import COOKIE_KINDS
+from test_attach import same
+
+import clients
+import lab as labs
+from netns import SLOW, patience, until
+
+KILLS = int(os.environ.get("SYNSTILE_KILLS", max(10, int(100 / SLOW))))
+SEED = int(os.environ.get("SYNSTILE_SEED", random.randrange(1 << 32)))
+BOUNDS = (111, 222)
+POLICY = """version: 1
+defaults: {{ half_open: {{ attack_above: {n}, calm_below: 10 }} }}
+services: [ {{ name: web, listen: [ "*:80" ], half_open: {{ attack_above: {n}, calm_below: 11 }} }} ]
+"""
+
+
+class Torture:
+    def __init__(self, lab):
+        self.lab, self.random, self.told = lab, random.Random(SEED), []
+        self.before = lab.snapshot()
+        self.policies = {n: lab.tmp / f"{n}.yaml" for n in BOUNDS}
+        for n, path in self.policies.items():
+            path.write_text(POLICY.format(n=n))
+        self.took = {kind: self.measure(kind) for kind in
+                     ("attach", "detach", "run", "apply", *self.rotate)}
+
+    rotate = ["rotate"] if "own" in COOKIE_KINDS else []
+
+    # --- the commands
+
+    def kind(self):
+        """One that has work to do as things are: to attach takes longest, and is not always first."""
+        if not self.attached():
+            return self.random.choice(("attach", "attach", "run"))
+        if not self.status()["agent"]["running"]:
+            self.lab.synstile("attach", "s0")
+        return self.random.choice(("apply", *self.rotate, "detach"))
+
+    def command(self, kind):
+        r = self.random
+        if kind in ("attach", "run"):
+            ifaces = r.choice((["s0"], ["s0"], ["s0", "s1"]))
+            return [kind, *ifaces, "--xdp", "native", "--cookies", r.choice(COOKIE_KINDS)]
+        return {"rotate": ["keys", "rotate"], "detach": ["detach", "--all"],
+                "apply": ["policy", "apply", self.policies[r.choice(BOUNDS)]]}[kind]
+
+    def start(self, words):
+        return subprocess.Popen([str(w) for w in (labs.SYNSTILE, "-n", self.lab.server.name, *words)],
+                                start_new_session=True, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, text=True)
+
+    def measure(self, kind):
+        """How long it takes, undisturbed."""
+        if kind in ("apply", *self.rotate):
+            self.lab.synstile("attach", "s0", check=False)
+        began = time.monotonic()
+        process = self.start(self.command(kind))
+        if kind == "run":
+            sock = pathlib.Path(f"/run/synstile/ns-{self.lab.server.name}.sock")
+            until(sock.exists, 10, "run listens")
+        else:
+            assert process.wait(patience(10)) == 0, process.stderr.read()
+        took = time.monotonic() - began
+        if kind == "run":
+            process.kill()
+        process.wait()
+        return took
+
+    # --- the moments
+
+    def milestones(self, kind):
+        """What a command changes on its way: right after each are the moments that matter most, and
+        they are few in all of the time that the verifier takes."""
+        ns = self.lab.server
+        pins = pathlib.Path(f"/sys/fs/bpf/synstile/ns-{ns.name}")
+
+        def linked():
+            return any(pins.glob("*/*_link"))
+
+        def changed():
+            return ns.sysctl("net.ipv4.tcp_syncookies") != "0"
+
+        if kind in ("attach", "run"):
+            return {"the record": self.attached, "the sysctl": changed, "a link": linked}
+        if kind == "detach":
+            return {"no link": lambda: not linked(), "the sysctl": lambda: not changed(),
+                    "no record": lambda: not self.attached()}
+        return {}
+
+    def moment(self, kind, process):
+        """Waits until then: any time, or a little after a milestone."""
+        r, milestones = self.random, self.milestones(kind)
+        choice = r.choice([None, *milestones])
+        delay = r.uniform(0, 0.03 if choice else 1.2 * self.took[kind])
+        while choice and process.poll() is None and not milestones[choice]():
+            time.sleep(0.001)
+        time.sleep(delay)
+        return f"{delay * 1000:.1f} ms after {choice or 'its start'}"
+
+    def kill(self, kind):
+        process = self.start(self.command(kind))
+        also_agent = self.random.random() < 0.5
+        self.told.append(" ".join(process.args[3:]))
+        self.told[-1] += f": {self.moment(kind, process)}{', and the agent' * also_agent}"
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        for pid in self.lab.synstile_pids() if also_agent else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def next_command(self, kind):
+        """Whoever comes next, and what the machine must be after that."""
+        rather = 0.8 if kind in ("apply", "rotate") else 0.4
+        command = "attach" if self.random.random() < rather else "detach"
+        self.told.append(f"  then {command}")
+        if command == "attach":
+            done = self.lab.synstile("attach", "s0", "--xdp", "native", check=False)
+            assert done.returncode == 0 or "attached already" in done.stderr, done.stderr
+            self.whole()
+        else:
+            done = self.lab.synstile("detach", "--all", check=False)
+            assert done.returncode in (0, 3), done.stderr
+            self.as_before()
+
+    # --- what must be so
+
+    def status(self):
+        return self.lab.status()
+
+    def attached(self):
+        return pathlib.Path(f"/var/lib/synstile/ns-{self.lab.server.name}.json").exists()
+
+    def whole(self):
+        status = self.status()
+        assert status["ready"] and status["agent"]["running"], status
+        assert "s0" in [i["name"] for i in status["interfaces"]]
+        for iface in status["interfaces"]:
+            assert iface["xdp"] == "native" and iface["tc"] != "missing", iface
+        assert [s["port"] for s in status["services"]] == [80]
+        syncookies = self.lab.server.sysctl("net.ipv4.tcp_syncookies")
+        assert syncookies == {"own": "1", "kernel": "2"}[status["cookies"]]
+        if status["cookies"] == "own":
+            keys = json.loads(self.lab.synstile("keys", "list", "-j").stdout)["keys"]
+            assert [k["state"] for k in keys].count("signing") == 1, keys
+        self.one_policy(status)
+
+    def one_policy(self, status):
+        """One of both, or what is built in; and the datapath has the same."""
+        shown = json.loads(self.lab.synstile("policy", "show", "-j").stdout)["policy"]
+        bounds = [part["half_open"]["attack_above"]["value"]
+                  for part in (shown["defaults"], *shown["services"])]
+        bounds.append(status["services"][0]["half_open_bound"])
+        # built in: half of nginx' backlog
+        assert bounds in ([256, 255], *([n, n, n] for n in BOUNDS)), (bounds, shown)
+
+    def as_before(self):
+        lab, name = self.lab, self.lab.server.name
+        links = json.loads(lab.server.run("ip", "-j", "-d", "link").stdout)
+        assert not [x["ifname"] for x in links if "xdp" in x]
+        for top in ("/run/synstile", "/var/lib/synstile", "/sys/fs/bpf/synstile"):
+            assert not list(pathlib.Path(top).glob(f"*{name}*")), top
+        assert not lab.synstile_pids()
+        was, now = self.before["sysctls"], lab.server.sysctls("net.ipv4", "net.core")
+        assert not {k: (was[k], v) for k, v in now.items() if was[k] != v}
+
+
+def test_kill_at_any_moment(make_lab):
+    lab = make_lab()
+    lab.nginx()
+    lab.server.sysctl("net.ipv4.tcp_syncookies", 0)
+    torture, n = Torture(lab), 0
+    try:
+        with clients.Load(lab.client, labs.SERVER4, pause=0.05) as load:
+            for n in range(KILLS):
+                kind = torture.kind()
+                torture.kill(kind)
+                torture.next_command(kind)
+                assert not load.errors, load.errors
+        assert load.done > KILLS
+        lab.synstile("detach", "--all", check=False)
+        same(torture.before, lab.snapshot())
+    except BaseException:
+        print(f"SYNSTILE_SEED={SEED}, {n + 1} of SYNSTILE_KILLS={KILLS}:",
+              *torture.told[-6:], sep="\n  ")
+        raise

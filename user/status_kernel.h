@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The part of `status` about the kernel: the sysctls that synstile has changed, what it does about
+ * the SYN timeouts, and listeners with small backlogs. */
+#ifndef SYNSTILE_USER_STATUS_KERNEL_H
+#define SYNSTILE_USER_STATUS_KERNEL_H
+
+#include "running.h"
+
+/* {"sysctls": {"net.ipv4.tcp_synack_retries": {"now": 1, "original": 5}, ...}, "timeouts":
+ * timeouts_json() or null, "small_backlogs": backlogs_json()} */
+json_t *status_kernel_json(const struct running *r);
+/* A line or two of the head. */
+void status_kernel_print(json_t *kernel);
+/* Those below the services. */
+void status_backlogs_print(json_t *kernel);
+
+#endif

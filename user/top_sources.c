@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "top_sources.h"
+
+void sample_list_add(struct sample_list *list, const struct addr *addr)
+{
+	size_t room = list->room ? list->room * 2 : 512;
+	struct addr *at;
+
+	if (list->n == list->room) {
+		at = list->n < TOP_SAMPLES_MAX ? realloc(list->at, room * sizeof(*at)) : NULL;
+		if (!at)
+			return;
+		list->at = at;
+		list->room = room;
+	}
+	list->at[list->n++] = *addr;
+}
+
+void sample_list_free(struct sample_list *list)
+{
+	free(list->at);
+	*list = (struct sample_list){0};
+}
+
+static bool is_ipv4(const struct addr *a)
+{
+	return !a->w[0] && !a->w[1] && a->w[2] == htonl(0xffff);
+}
+
+static u8 prefix_bits(const struct addr *a)
+{
+	return is_ipv4(a) ? TOP_BITS_IPV4 : TOP_BITS_IPV6;
+}
+
+static int compare_addr(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct addr));
+}
+
+static bool same_prefix(const struct addr *a, const struct addr *b)
+{
+	u8 bits = prefix_bits(a);
+
+	return bits == prefix_bits(b) && !memcmp(a, b, bits / 8);
+}
+
+/* What may come from many machines is one source: an IPv4 address, an IPv6 /64. */
+static bool same_source(const struct addr *a, const struct addr *b)
+{
+	return is_ipv4(a) ? !compare_addr(a, b) : same_prefix(a, b);
+}
+
+/* How many from at[i] on are the same; equal ones stand together. */
+static size_t run(const struct sample_list *list, size_t i,
+		  bool (*same)(const struct addr *, const struct addr *))
+{
+	size_t n = 1;
+
+	while (i + n < list->n && same(&list->at[i], &list->at[i + n]))
+		n++;
+	return n;
+}
+
+/* Puts `new` in its place, if it has one. */
+static void insert(struct top_prefix *top, u32 *n, u32 max, const struct top_prefix *new)
+{
+	u32 i;
+
+	if (*n == max && top[max - 1].n >= new->n)
+		return;
+	*n += *n < max;
+	for (i = *n - 1; i > 0 && top[i - 1].n < new->n; i--)
+		top[i] = top[i - 1];
+	top[i] = *new;
+}
+
+static void find_prefixes(const struct sample_list *list, struct top_sources *top)
+{
+	struct top_prefix p;
+	size_t i;
+
+	for (i = 0; i < list->n; i += p.n) {
+		p = (struct top_prefix){.bits = prefix_bits(&list->at[i])};
+		memcpy(&p.prefix, &list->at[i], p.bits / 8);
+		p.n = run(list, i, same_prefix);
+		if (p.n > top->fullest)
+			top->fullest = p.n;
+		if (p.n >= TOP_LEAST && (u64)p.n * 100 >= list->n * TOP_PERCENT)
+			insert(top->top, &top->n, TOP_SOURCES, &p);
+	}
+}
+
+static void find_few(const struct sample_list *list, struct top_sources *top)
+{
+	struct top_prefix few[TOP_FEW], p = {0};
+	u32 n = 0;
+	size_t i;
+
+	for (i = 0; i < list->n; i += p.n) {
+		p.n = run(list, i, same_source);
+		if (p.n >= 2)
+			insert(few, &n, TOP_FEW, &p);
+	}
+	while (n)
+		top->few += few[--n].n;
+}
+
+void top_sources(struct sample_list *list, struct top_sources *top)
+{
+	*top = (struct top_sources){.samples = list->n};
+	if (!list->n)
+		return;
+	qsort(list->at, list->n, sizeof(*list->at), compare_addr);
+	find_prefixes(list, top);
+	find_few(list, top);
+}
+
+const char *top_prefix_text(const struct top_prefix *p, char buf[PREFIX_TEXT_SIZE])
+{
+	char text[INET6_ADDRSTRLEN];
+	bool v4 = is_ipv4(&p->prefix);
+
+	inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? (void *)&p->prefix.w[3] : (void *)&p->prefix, text,
+		  sizeof(text));
+	snprintf(buf, PREFIX_TEXT_SIZE, "%s/%u", text, v4 ? p->bits - 96 : p->bits);
+	return buf;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where SYNs come from: the prefixes that send most of them, found in evenly sampled SYNs (map
+ * `samples`). Pure.
+ *
+ * With n samples the share of a prefix is known to about 1/sqrt(n): one that sends p of all is
+ * found with sqrt(p (1 - p) / n) of standard error (n = 400, p = 0.3: 2.3 %). What has fewer than
+ * TOP_LEAST samples or TOP_PERCENT is there by chance: a flood from random sources of a whole /16
+ * has no top.
+ */
+#ifndef SYNSTILE_USER_TOP_SOURCES_H
+#define SYNSTILE_USER_TOP_SOURCES_H
+
+#include <stdio.h>
+
+#include <synstile/source.h>
+
+#define TOP_SOURCES     10
+#define TOP_LEAST       8 /* samples */
+#define TOP_PERCENT     3
+#define TOP_BITS_IPV4   (96 + 24)
+#define TOP_BITS_IPV6   64
+#define TOP_FEW         16    /* addresses */
+#define TOP_SAMPLES_MAX 65536 /* more are not looked at */
+
+/* Begin with {0}. */
+struct sample_list {
+	struct addr *at;
+	size_t n, room;
+};
+
+struct top_prefix {
+	struct addr prefix;
+	u8 bits; /* of 128: TOP_BITS_IPV4 or TOP_BITS_IPV6 */
+	u32 n;   /* samples */
+};
+
+struct top_sources {
+	u32 samples;
+	u32 n;                              /* of `top` */
+	struct top_prefix top[TOP_SOURCES]; /* by n, most first */
+	u32 fullest; /* samples of the most frequent prefix, also if it is no top */
+	u32 few; /* samples of the TOP_FEW most frequent addresses (IPv6: /64) that came twice */
+};
+
+/* One more sample; without memory it is left out. */
+void sample_list_add(struct sample_list *list, const struct addr *addr);
+void sample_list_free(struct sample_list *list);
+
+/* Sorts the list. */
+void top_sources(struct sample_list *list, struct top_sources *top);
+
+#define PREFIX_TEXT_SIZE 50
+/* "198.51.100.0/24", "2001:db8::/64". Returns buf. */
+const char *top_prefix_text(const struct top_prefix *p, char buf[PREFIX_TEXT_SIZE]);
+
+#endif
