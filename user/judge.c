@@ -106,6 +106,14 @@ static const struct source_count *best_count(const struct circumstances *c)
 	return running > whole ? &c->running : &c->whole;
 }
 
+/* SYNs whose sources were counted: after an attack these are only the last few, of others. */
+static u64 counted_syns(const struct circumstances *c)
+{
+	const struct source_count *count = best_count(c);
+
+	return traffic_between(c->traffic, count->from, count->to).syns;
+}
+
 /* Does what is not completed come from all over? Sources that complete are no more than the
  * connections that do: the others are at least `open_sources`. */
 static bool is_spread(const struct circumstances *c, const struct sampled *s)
@@ -181,7 +189,7 @@ struct judgement judge_spoofed(const struct circumstances *c, const struct sampl
 	};
 
 	h.open = 1 - h.completed;
-	if (syns >= JUDGE_SYNS_MIN)
+	if (syns >= JUDGE_SYNS_MIN && counted_syns(c) >= JUDGE_SYNS_MIN)
 		j = judge(c, s, &h);
 	j.syns = syns;
 	j.completion = syns >= JUDGE_SYNS_MIN ? (int)(completed * 100 / syns) : -1;

@@ -210,6 +210,27 @@ static void test_spoofed_flood(void **state)
 	}
 }
 
+/* The SYNs that are judged lie a second back, the sources that are counted do not: what comes after
+ * a flood must not be taken for it. */
+static void test_spoofed_flood_is_over(void **state)
+{
+	const struct crowd crowds[] = {{.rate = 20000, .begin = 4000, .end = 8000, NOBODY},
+				       {.rate = 5, .complete = 100, .addresses = 1}};
+
+	(void)state;
+	for (u64 phase = 0; phase < PHASES; phase++) {
+		struct world w = world_of(crowds, 2, phase);
+		u64 ms = 0;
+
+		assert_true(run(&w, &ms, 0));
+		while (ms < 12000) {
+			run(&w, &ms, ms + 50);
+			if (judge_spoofed(&w.c, &w.sampled, w.since).spoofed == SPOOFED_NO)
+				fail_msg("real, %d ms after the flood", (int)ms - 8000);
+		}
+	}
+}
+
 static void test_spoofed_beside_clients(void **state)
 {
 	const struct crowd busy[] = {{.rate = 10000, .begin = 4000, NOBODY}, USUAL(2000)};
@@ -499,6 +520,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spoofed_flood),
+		cmocka_unit_test(test_spoofed_flood_is_over),
 		cmocka_unit_test(test_spoofed_beside_clients),
 		cmocka_unit_test(test_spoofed_from_one_prefix),
 		cmocka_unit_test(test_flash_crowd),
