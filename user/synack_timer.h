@@ -33,6 +33,14 @@ static inline u32 synack_retries_within(u64 ms)
 	return n;
 }
 
+/* The least number with which the kernel waits as long as `ms`, or longer. */
+static inline u32 synack_retries_reaching(u64 ms)
+{
+	u32 n = synack_retries_within(ms);
+
+	return n < 255 && synack_wait_ms(n) < ms ? n + 1 : n;
+}
+
 /* How old a request socket is, at most, ms: the wait for its timer, less what is left of it. A SYN
  * that the client sends again counts as a repetition too, and starts the timer anew. */
 static inline u64 synack_age_ms(u32 retries, u32 expires_ms)

@@ -177,7 +177,8 @@ static int retries_wanted(const struct timeouts *t, const struct state *st)
 
 	if (original < 0 || !t->longest_ms || t->shortest_ms == (u32)-1)
 		return original; /* nothing is protected */
-	n = synack_retries_within(reaping ? t->longest_ms : t->shortest_ms);
+	n = reaping ? synack_retries_reaching(t->longest_ms)
+		    : synack_retries_within(t->shortest_ms);
 	return t->may_adapt && n < original ? (int)n : (int)original;
 }
 

@@ -4,9 +4,10 @@
  * full their budgets of half-open connections are. Two ways:
  *
  *	request sockets that are over age are destroyed (reaper.h), service by service;
- *	net.ipv4.tcp_synack_retries follows, for the whole host: as the longest timeout wants it,
- *	so that a calm service keeps what it has; if the kernel cannot destroy request sockets, as
- *	the shortest does.
+ *	net.ipv4.tcp_synack_retries follows, for the whole host. It knows steps only: 1, 3, 7, 15
+ *... s. The kernel waits no less than the longest timeout, so that no handshake ends before its
+ *time; the former way ends those that are over it. If the kernel cannot destroy request sockets, it
+ *	waits no longer than the shortest timeout.
  */
 #ifndef SYNSTILE_USER_TIMEOUTS_H
 #define SYNSTILE_USER_TIMEOUTS_H

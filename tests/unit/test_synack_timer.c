@@ -38,6 +38,13 @@ static void retries(void **state)
 		assert_int_equal(synack_retries_within(synack_wait_ms(n)), n);
 	for (n = 1; n < 256; n++)
 		assert_int_equal(synack_retries_within(synack_wait_ms(n) - 1), n - 1);
+	/* the nearest not below */
+	for (n = 0; n < 256; n++)
+		assert_int_equal(synack_retries_reaching(synack_wait_ms(n)), n);
+	for (n = 1; n < 256; n++)
+		assert_int_equal(synack_retries_reaching(synack_wait_ms(n - 1) + 1), n);
+	assert_int_equal(synack_retries_reaching(0), 0);
+	assert_int_equal(synack_retries_reaching(-1), 255);
 }
 
 static void ages(void **state)
