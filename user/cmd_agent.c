@@ -56,9 +56,10 @@ struct agent {
 	struct watch *tick, *second, *on_term, *on_int, *on_hup;
 	int pid_fd, sweep, forget, alarm, monitor;
 	unsigned int seconds;
-	int reap_trouble, detect_trouble;
-	int tick_trouble, second_trouble; /* the last error that was logged */
-	bool changed;                     /* links or addresses, since the last second */
+	/* the last error of each that was logged */
+	int tick_trouble, reap_trouble, detect_trouble;
+	int second_trouble, adapt_trouble, sweep_trouble;
+	bool changed; /* links or addresses, since the last second */
 	bool started, done;
 	bool lost; /* ... because no interface is left, or the namespace is gone */
 };
@@ -265,15 +266,7 @@ static int each_second(struct agent *a, bool changed)
 	listeners_see_nat(a->listeners);
 	listeners_set_published(a->listeners, a->published, published_refresh(a->published));
 	listeners_rest(a->listeners);
-	if (!err && !a->done)
-		err = refresh_settings(a);
-	if (!err && !a->done)
-		err = timeouts_adapt(a->timeouts, &a->in, &a->st);
-	if (!err && !a->done)
-		err = timeouts_reap(a->timeouts, &a->st);
-	if (!err && !a->done)
-		err = datapath_sweep(a->sweep, false);
-	return err || a->done ? err : doubts_settle(&a->maps, &a->st, a->forget);
+	return err || a->done ? err : refresh_settings(a);
 }
 
 /* Says what goes wrong, once. */
@@ -304,15 +297,27 @@ static void on_tick(void *arg)
 	tell(detect_look(a->detect), &a->detect_trouble);
 }
 
+static int sweep(struct agent *a)
+{
+	int err = datapath_sweep(a->sweep, false);
+
+	if (!err)
+		err = doubts_settle(&a->maps, &a->st, a->forget);
+	return err ? err : half_open_check(a->half_open);
+}
+
+/* Whatever goes wrong before: without the sweep the table would fill up. */
 static void on_second(void *arg)
 {
 	struct agent *a = arg;
-	int err = each_second(a, a->changed);
 
+	tell(each_second(a, a->changed), &a->second_trouble);
 	a->changed = false;
-	if (!err && !a->done)
-		err = half_open_check(a->half_open);
-	tell(err, &a->second_trouble);
+	if (!a->done) {
+		tell(timeouts_adapt(a->timeouts, &a->in, &a->st), &a->adapt_trouble);
+		tell(timeouts_reap(a->timeouts, &a->st), &a->reap_trouble);
+		tell(sweep(a), &a->sweep_trouble);
+	}
 	stream_each_second(a->stream);
 	if (a->done)
 		loop_end(a->loop);
