@@ -98,12 +98,12 @@ def test_list_and_rotate(shared):
 
 
 def secrets(lab):
-    """The key material in the map, as hexadecimal text: key, previous, next."""
+    """The key material in the map, as hexadecimal text: key, previous, next, that of sources."""
     pin = next(pathlib.Path("/sys/fs/bpf/synstile").glob(f"*{lab.server.name}*/settings"))
     entry = json.loads(sh("bpftool", "-j", "map", "dump", "pinned", pin).stdout)[0]
     raw = bytes(int(b, 16) for b in entry["value"])
-    assert len(raw) == 376, "struct settings"
-    return {raw[at:at + 16].hex() for at in (8, 40, 344)} - {"0" * 32}
+    assert len(raw) == 400, "struct settings"
+    return {raw[at:at + 16].hex() for at in (16, 48, 352, 384)} - {"0" * 32}
 
 
 @own
@@ -115,7 +115,7 @@ def test_the_secret_stays_in_the_map(shared):
         done = shared.synstile(*args, "-v")
         said += done.stdout + done.stderr
         known |= secrets(shared)
-    assert len(known) >= 4, "key, previous and two new ones"
+    assert len(known) >= 5, "key, previous, two new ones, and that of sources"
     said += state_file(shared).read_text()
     for half in (text[at:at + 16] for text in known for at in (0, 16)):
         for form in (half, bytes.fromhex(half)[::-1].hex()):
@@ -168,8 +168,11 @@ def test_by_time(shared):
     path, before = state_file(shared), keys(shared)["keys"][0]["id"]
     state = json.loads(path.read_text())
     assert state["key_life_s"] == 1200
+    os.kill(shared.status()["agent"]["pid"], signal.SIGKILL)
+    until(lambda: not shared.status()["agent"]["running"], 5, "the agent is gone")
     path.with_suffix(".test").write_text(json.dumps({**state, "key_life_s": 1}))
     path.with_suffix(".test").rename(path)
+    shared.attach()  # starts it again, with that
     until(lambda: keys(shared)["keys"][0]["id"] > before + 1, 10, "keys are made")
     serves(shared)
 
