@@ -49,7 +49,7 @@ class Torture:
         if not self.attached():
             return self.random.choice(("attach", "attach", "run"))
         if not self.status()["agent"]["running"]:
-            self.lab.synstile("attach", "s0")
+            self.attach()
         rotate = ["rotate"] if self.status()["cookies"] == "own" else []  # the kernel's have no key
         return self.random.choice(("apply", *rotate, "detach"))
 
@@ -61,6 +61,10 @@ class Torture:
         return {"rotate": ["keys", "rotate"], "detach": ["detach", "--all"],
                 "apply": ["policy", "apply", self.policies[r.choice(BOUNDS)]]}[kind]
 
+    def attach(self, *words, check=True):
+        """Native, always: by itself a veth gets generic XDP, and what is adopted keeps its mode."""
+        return self.lab.synstile("attach", "s0", "--xdp", "native", *words, check=check)
+
     def start(self, words):
         return subprocess.Popen([str(w) for w in (labs.SYNSTILE, "-n", self.lab.server.name, *words)],
                                 start_new_session=True, stdout=subprocess.DEVNULL,
@@ -69,10 +73,10 @@ class Torture:
     def measure(self, kind):
         """How long it takes, undisturbed."""
         if kind == "apply":
-            self.lab.synstile("attach", "s0", check=False)
+            self.attach(check=False)
         if kind == "rotate":
             self.lab.synstile("detach", "--all", check=False)
-            self.lab.synstile("attach", "s0", "--cookies", "own")
+            self.attach("--cookies", "own")
         began = time.monotonic()
         process = self.start(self.command(kind))
         if kind == "run":
@@ -136,7 +140,7 @@ class Torture:
         command = "attach" if self.random.random() < rather else "detach"
         self.told.append(f"  then {command}")
         if command == "attach":
-            done = self.lab.synstile("attach", "s0", "--xdp", "native", check=False)
+            done = self.attach(check=False)
             assert done.returncode == 0 or "attached already" in done.stderr, done.stderr
             self.whole()
         else:
