@@ -17,14 +17,15 @@ PYTHON   ?= /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
 
 ARCH     := $(shell uname -m | sed -e 's/x86_64/x86/' -e 's/aarch64/arm64/' -e 's/ppc64le/powerpc/' -e 's/s390x/s390/')
-PKGS     := libbpf libxdp jansson libmnl libevent libcurl libnftables libcap-ng yaml-0.1
+PKGS     := libbpf libxdp jansson libmnl libevent libcurl libnftables libcap-ng yaml-0.1 ncursesw libsystemd
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Iinclude -Ibpf -I$(BUILD) \
 	   -fstack-protector-strong $(CFLAGS)
-# -fno-strict-aliasing: packets are read and written as words of several sizes
+# -fno-strict-aliasing: packets are read and written as words of several sizes; -ffile-prefix-map: the
+# same source makes the same program, wherever it is built
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Wshadow \
-	   -Wno-unused-parameter -fno-strict-aliasing -Iinclude -Ibpf -I$(BUILD)
+	   -Wno-unused-parameter -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=. -Iinclude -Ibpf -I$(BUILD)
 LDLIBS    = $(shell pkg-config --libs $(PKGS))
 
 Q := $(if $(V),,@)
@@ -44,7 +45,7 @@ help:
 	@echo '  make run IFACE=eth0   protect that interface (ARGS="--mode always" for more)'
 	@echo '  make test             unit, prog and net tests; test-unit, test-prog, test-net for one'
 	@echo '  make test-vm          the same on other kernels, emulated (KERNELS="6.1 6.12 new")'
-	@echo '  make bench            what a packet costs'
+	@echo '  make bench            what a packet costs, and the agent (ARGS=--agent: only that)'
 	@echo '  make docs             docs/tcp.md anew, from the lab'
 	@echo '  make deps             packages to build and test'
 	@echo 'For anyone:'
@@ -108,6 +109,23 @@ run:
 	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/net/demo.py $(ARGS)
 endif
 
+# The same with sanitizers, for tests that throw things at it. With them, gcc warns of what cannot be.
+ASAN_FLAGS := -O1 -Wno-error -fsanitize=address,undefined -fno-omit-frame-pointer
+ASAN_OBJS := $(USER_OBJS:$(BUILD)/user/%=$(BUILD)/asan/%)
+
+asan: $(BUILD)/asan/synstile
+
+$(BUILD)/asan/%.o: user/%.c | $(SKELS) $(BUILD)/asan
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ASAN_FLAGS) $(shell pkg-config --cflags $(PKGS)) -MMD -MP -c $< -o $@
+
+$(BUILD)/asan/synstile: $(ASAN_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ASAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/asan:
+	$(Q)mkdir -p $@
+
 # --- tests: each of tests/*/rules.mk makes programs; what runs them is here or there
 
 fuzz: fuzz-deps # before its own prerequisites
@@ -120,15 +138,18 @@ POLICY_SRC := user/policy.c user/log.c \
 
 include $(wildcard tests/*/rules.mk)
 
-tests: all tools $(UNIT) $(PROG)
+tests: all asan tools $(UNIT) $(PROG)
 
 test: deps
 	@$(again) tests
 	@$(MAKE) --no-print-directory test-unit test-prog
 	@$(MAKE) --no-print-directory test-net
 
-test-net: all tools
-	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -p no:cacheprovider tests/net $(ARGS)
+# Most of them wait most of the time. A file's tests stay together: some share a lab.
+WORKERS  ?= 2
+test-net: all asan tools
+	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -p no:cacheprovider -n $(WORKERS) \
+		--dist loadfile --durations=10 tests/net $(ARGS)
 
 test-vm:
 	@tests/deps.sh build lab test vm
@@ -145,7 +166,7 @@ docs: all tools
 
 C_FILES  := $(wildcard bpf/*.[ch] include/synstile/*.h user/*.[ch] tests/*/*.[ch])
 SH_FILES := $(wildcard .ci/run tests/*.sh tests/*/*.sh)
-PY_FILES := $(wildcard tests/*/*.py)
+PY_FILES := $(wildcard docs/*.py tests/*/*.py)
 MK_FILES := Makefile $(wildcard tests/*/rules.mk)
 
 lint:
@@ -176,4 +197,4 @@ clean:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help install uninstall deps run tests test test-net test-vm bench docs fuzz-deps lint tidy clean
+.PHONY: all asan help install uninstall deps run tests test test-net test-vm bench docs fuzz-deps lint tidy clean

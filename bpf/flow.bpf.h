@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "cookie.h"
 #include "expiry.h"
+#include "handshake.bpf.h"
 #include "options.bpf.h"
 #include "packet.h"
 #include "sock.bpf.h"
@@ -124,6 +125,8 @@ static __always_inline void flow_press(const struct flow *f, u32 old, u32 new, u
 		return;
 	if (was) {
 		pressure_half_open_done(p);
+		handshake_ended(f->service, handshake_outcome(flow_phase(new), f->end),
+				elapsed(now, f->opened) / 1000);
 		if (flow_phase(new) != FLOW_CLOSED)
 			count_load(f->service, LOAD_COMPLETED);
 		return;
@@ -152,6 +155,8 @@ static __always_inline void flow_measure(struct flow *f, u32 old, u32 new, u64 n
 		ns = elapsed(now, server->entered);
 	}
 	f->rtt_us = ns / 1000 + !(ns / 1000);
+	if (f->service)
+		handshake_measured(f->service, f->rtt_us);
 }
 
 /*

@@ -10,6 +10,8 @@
 #include <bpf/bpf_helpers.h>
 #include "synstile/event.h"
 #include "synstile/flow_filter.h"
+#include "synstile/handshake.h"
+#include "synstile/half_open.h"
 #include "synstile/oddity.h"
 #include "synstile/service.h"
 #include "synstile/settings.h"
@@ -70,6 +72,14 @@ struct {
 } census SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* user space reads it often */
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct half_open_listed);
+} listed SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, EVENT_RING_BYTES);
 } events SEC(".maps");
@@ -126,6 +136,14 @@ struct {
 	__type(key, u32);
 	__type(value, struct load);
 } load SEC(".maps");
+
+/* Index: handshake_entry(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HANDSHAKE_SERVICES);
+	__type(key, u32);
+	__type(value, struct handshakes);
+} handshakes SEC(".maps");
 
 /* Indexed by slot. */
 struct {

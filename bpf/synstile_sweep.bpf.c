@@ -19,6 +19,21 @@ struct sweep {
 	bool between; /* see struct sweep_order */
 };
 
+static __always_inline void sweep_list(struct sweep *sw, const struct flow_key *key,
+				       const struct flow *f)
+{
+	struct half_open_listed *l = map_at(&listed, 0);
+	u32 n;
+
+	if (!l || elapsed(sw->now, f->opened) < l->least_age)
+		return;
+	n = l->found++;
+	if (n >= HALF_OPEN_LISTED)
+		return;
+	l->at[n].key = *key;
+	l->at[n].flow = *f;
+}
+
 static __always_inline void sweep_count(const struct flow *f)
 {
 	struct census *c = map_at(&census, f->service);
@@ -44,6 +59,8 @@ static long sweep_flow(void *map, struct flow_key *key, struct flow *f, struct s
 	mine = *key; /* one may not pass the table's own key to a function that could write */
 	if (end == END_NONE) {
 		sweep_count(f);
+		if (flow_phase(f->word) == FLOW_HALF_OPEN)
+			sweep_list(sw, &mine, f);
 		/* each is asked about now and then: by turns, when there are too many */
 		if (flow_doubtful(f, sw->now) &&
 		    !((sw->now / NS_PER_SEC ^ f->opened / NS_PER_MS) % DOUBT_TURNS))
@@ -76,9 +93,11 @@ SEC("syscall")
 int synstile_sweep(struct sweep_order *o)
 {
 	struct sweep sw = {.now = bpf_ktime_get_ns(), .set = map_at(&settings, 0)};
+	struct half_open_listed *list = map_at(&listed, 0);
 
-	if (!sw.set)
+	if (!sw.set || !list)
 		return 0;
+	list->found = 0;
 	sw.between = o->between;
 	sw.slot = policy_slot(sw.set->generation);
 	bpf_for_each_map_elem(&pressure, sweep_service, &sw, 0);

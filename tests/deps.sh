@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # deps.sh GROUP...
 #
-# Install what is missing of Debian 12's packages for a purpose: build, lab, test, lint, fuzz
-# or vm. With nothing missing it needs neither root nor the network.
+# Install what is missing of Debian 12's packages for a purpose: build, lab, test, lint, fuzz,
+# package, vm or web. With nothing missing it needs neither root nor the network.
 set -euo pipefail
 
 declare -A groups=(
-	[build]="gcc make libc6-dev clang-19 bpftool pkg-config libbpf-dev libxdp-dev libjansson-dev libmnl-dev libevent-dev libcurl4-gnutls-dev libnftables-dev libcap-ng-dev libyaml-dev"
+	[build]="gcc make libc6-dev clang-19 bpftool pkg-config libbpf-dev libxdp-dev libjansson-dev libmnl-dev libevent-dev libcurl4-gnutls-dev libnftables-dev libcap-ng-dev libyaml-dev libncurses-dev libsystemd-dev scdoc"
 	[lab]="python3 iproute2 ethtool procps nginx"
-	[test]="libcmocka-dev python3-pytest python3-scapy curl nftables iptables tcpdump wrk iperf3"
+	[test]="libcmocka-dev python3-pytest python3-pytest-xdist python3-jsonschema python3-scapy curl nftables iptables tcpdump wrk iperf3 prometheus strace systemd mandoc zsh tmux"
 	[lint]="clang-format-14 clang-tidy-14 shellcheck pyflakes3"
 	[fuzz]="clang-14 libclang-rt-14-dev libyaml-dev libjansson-dev"
+	[package]="dpkg-dev debhelper fakeroot lintian mandoc zsh"
 	[vm]="qemu-system-x86 busybox-static kmod cpio xz-utils zstd xdp-tools"
+	[web]="chromium nodejs npm"
 )
 
 die() {
@@ -31,6 +33,11 @@ done
 command -v dpkg-query >/dev/null || die "this system has no dpkg; install what Debian 12 calls: ${wanted[*]}"
 missing=()
 for package in "${wanted[@]}"; do
+	case $package in
+	# they may be from elsewhere
+	nodejs) ! command -v node >/dev/null || continue ;;
+	npm) ! command -v npm >/dev/null || continue ;;
+	esac
 	status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=absent
 	[ "$status" = installed ] || missing+=("$package")
 done
@@ -38,11 +45,16 @@ done
 command -v apt-get >/dev/null || die "this system has no apt-get; missing: ${missing[*]}"
 [ "$(id -u)" = 0 ] || die "run as root (sudo make deps); missing: ${missing[*]}"
 
-# The lab runs an nginx of its own: installing the package must not start one for the system.
+# Packages that start a service when they are installed: the lab runs an nginx of its own, and of
+# prometheus only promtool is wanted.
+quiet=()
+for package in nginx prometheus; do
+	[[ " ${missing[*]} " != *" $package "* ]] || quiet+=("$package")
+done
 policy=/usr/sbin/policy-rc.d
 allow_services() {
 	[ -z "${policy_made:-}" ] || rm -f "$policy"
-	[ -z "${masked:-}" ] || systemctl --quiet unmask --runtime nginx.service
+	[ -z "${masked:-}" ] || systemctl --quiet unmask --runtime "${quiet[@]/%/.service}"
 	policy_made='' masked=''
 }
 forbid_services() {
@@ -54,21 +66,19 @@ forbid_services() {
 	fi
 	if [ -d /run/systemd/system ]; then
 		masked=1
-		systemctl --quiet mask --runtime nginx.service
+		systemctl --quiet mask --runtime "${quiet[@]/%/.service}"
 	fi
 }
-new_nginx=
-if [[ " ${missing[*]} " == *" nginx "* ]]; then
-	new_nginx=1
-	forbid_services
-fi
+[ ${#quiet[@]} = 0 ] || forbid_services
 
 echo "deps: installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update || echo "deps: some package lists could not be updated; going on" >&2
 apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" </dev/null ||
 	die "apt-get could not install: ${missing[*]}"
-if [ -n "$new_nginx" ]; then
+if [ ${#quiet[@]} -gt 0 ]; then
 	allow_services
-	update-rc.d nginx disable >/dev/null 2>&1 || :
+	for service in "${quiet[@]}"; do
+		update-rc.d "$service" disable >/dev/null 2>&1 || :
+	done
 fi

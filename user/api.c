@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,46 +17,77 @@
 #include <event2/keyvalq_struct.h>
 
 #include "api.h"
+#include "api_guard.h"
 #include "log.h"
+#include "moment.h"
 
-#define REQUEST_SECONDS 10 /* to read a request, to take an answer */
+#define REQUEST_SECONDS (API_REQUEST_SECONDS + 5) /* the guard comes first, and says why */
 #define HEADERS_MAX     16384
 #define BODY_MAX        65536
-#define BACKLOG         64
+#define BACKLOG         512 /* all that may subscribe at once: whoever does not wait is refused */
 #define STREAM_WRITE    (256 << 10) /* bytes in one write */
 #define STREAM_INPUT    4096        /* bytes that may come and nobody reads */
 
 struct api {
 	struct evhttp *http;
+	struct api_guard *guard;
 	const struct api_route *routes;
 	void *arg;
 };
 
+json_t *api_head(const char *instance)
+{
+	struct moment now = moment_now();
+	char stamp[TIMESTAMP_SIZE];
+
+	return json_pack("{s:i, s:s, s:s}", "schema", API_SCHEMA, "instance", instance, "timestamp",
+			 moment_timestamp(&now, now.monotonic, stamp));
+}
+
+bool api_is_head(struct evhttp_request *req)
+{
+	return evhttp_request_get_command(req) == EVHTTP_REQ_HEAD;
+}
+
 void api_reply(struct evhttp_request *req, int code, json_t *body)
 {
 	struct evbuffer *buf = evbuffer_new();
-	char *text = json_dumps(body, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	char *text = json_dumps(body, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
 
 	json_decref(body);
-	if (!buf || !text) {
-		evhttp_send_reply(req, HTTP_INTERNAL, NULL, NULL);
-	} else {
-		if (evhttp_request_get_command(req) != EVHTTP_REQ_HEAD)
-			evbuffer_add_printf(buf, "%s\n", text);
-		evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
-				  "application/json");
-		evhttp_send_reply(req, code, NULL, buf);
-	}
+	if (buf && !api_is_head(req))
+		evbuffer_add_printf(buf, "%s\n",
+				    text ? text
+					 : "{\"error\":\"out of memory\",\"hint\":\"try again\"}");
+	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
+			  "application/json");
+	evhttp_send_reply(req, text ? code : HTTP_INTERNAL, NULL, buf);
 	free(text);
 	if (buf)
 		evbuffer_free(buf);
 }
 
+/* What a question had in it may be no UTF-8, or cut in the midst of a character. */
+static json_t *text_json(const char *text)
+{
+	json_t *j = json_string(text);
+	char plain[1024];
+	size_t i;
+
+	if (j)
+		return j;
+	snprintf(plain, sizeof(plain), "%s", text);
+	for (i = 0; plain[i]; i++)
+		if ((unsigned char)plain[i] >= 0x80)
+			plain[i] = '?';
+	return json_string(plain);
+}
+
 void api_error(struct evhttp_request *req, int code, const char *error, const char *hint)
 {
 	api_reply(req, code,
-		  json_pack("{s:s, s:s}", "error", error, "hint",
-			    hint ? hint : "GET /v1/ lists what there is"));
+		  json_pack("{s:o, s:o}", "error", text_json(error), "hint",
+			    text_json(hint ? hint : "GET /v1/ lists what there is")));
 }
 
 static struct bufferevent *channel(struct evhttp_request *req)
@@ -75,6 +107,38 @@ void api_stream_begin(struct evhttp_request *req,
 	/* reading tells that the other side is gone */
 	bufferevent_setwatermark(bev, EV_READ, 0, STREAM_INPUT);
 	bufferevent_enable(bev, EV_READ);
+}
+
+static const struct timeval request_time = {REQUEST_SECONDS, 0};
+static const struct timeval answer_time = {API_REQUEST_SECONDS, 0};
+
+void api_stream_bounded(struct evhttp_request *req)
+{
+	bufferevent_set_timeouts(channel(req), NULL, &answer_time);
+}
+
+void api_stream_end(struct evhttp_request *req)
+{
+	struct bufferevent *bev = channel(req);
+
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+	bufferevent_set_timeouts(bev, &request_time, &request_time);
+	bufferevent_setwatermark(bev, EV_READ, 0, 0);
+	evhttp_send_reply_end(req);
+}
+
+/* libevent ends the process (evhttp_read_cb()) if anything comes before the answer to what has no
+ * body. */
+void api_defer(struct evhttp_request *req, void (*closed)(struct evhttp_connection *con, void *arg),
+	       void *arg)
+{
+	bufferevent_disable(channel(req), EV_READ);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), closed, arg);
+}
+
+void api_resume(struct evhttp_request *req)
+{
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
 }
 
 size_t api_stream_waiting(struct evhttp_request *req)
@@ -112,6 +176,7 @@ static int method_of(const struct evhttp_request *req)
 {
 	switch (evhttp_request_get_command(req)) {
 	case EVHTTP_REQ_GET:
+	case EVHTTP_REQ_HEAD:
 		return 0;
 	case EVHTTP_REQ_POST:
 		return 1;
@@ -134,7 +199,9 @@ static void list_routes(const struct api *a, struct evhttp_request *req)
 				json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "path",
 								      r->path, "method", methods[m],
 								      "summary", r->summary));
-	api_reply(req, HTTP_OK, json_pack("{s:s, s:o}", "version", VERSION, "routes", list));
+	api_reply(req, HTTP_OK,
+		  json_pack("{s:i, s:s, s:o}", "schema", API_SCHEMA, "version", VERSION, "routes",
+			    list));
 }
 
 static void refuse_method(struct evhttp_request *req, const struct api_route *r)
@@ -157,7 +224,9 @@ static void answer(const struct api *a, struct evhttp_request *req, const struct
 	const handler_fn all[METHODS] = {r->get, r->post, r->put};
 	struct evkeyvalq parsed = {0};
 
-	if (query && evhttp_parse_query_str(query, &parsed))
+	if (r->endless && api_is_head(req))
+		evhttp_send_reply(req, HTTP_OK, NULL, NULL);
+	else if (query && evhttp_parse_query_str(query, &parsed))
 		api_error(req, HTTP_BADREQUEST, "the query cannot be understood",
 			  "write ?name=value&name=value");
 	else
@@ -166,8 +235,14 @@ static void answer(const struct api *a, struct evhttp_request *req, const struct
 		evhttp_clear_headers(&parsed);
 }
 
+static void refuse_user(struct evhttp_request *req)
+{
+	api_error(req, 403, "only root may change anything: others of the group may read",
+		  "use sudo");
+}
+
 static void dispatch(const struct api *a, struct evhttp_request *req, const char *path,
-		     const char *query)
+		     const char *query, bool root)
 {
 	const struct api_route *r = a->routes;
 	int method = method_of(req);
@@ -178,6 +253,8 @@ static void dispatch(const struct api *a, struct evhttp_request *req, const char
 		api_error(req, HTTP_NOTFOUND, "there is nothing at this path", NULL);
 	else if (method < 0 || !has_method(r, method))
 		refuse_method(req, r);
+	else if (method && !root)
+		refuse_user(req);
 	else if (evbuffer_get_length(evhttp_request_get_input_buffer(req)) >
 		 (r->body_max ? r->body_max : BODY_MAX))
 		api_error(req, HTTP_ENTITYTOOLARGE, "the request is too long", NULL);
@@ -191,8 +268,20 @@ static void on_request(struct evhttp_request *req, void *arg)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	struct api *a = arg;
+	bool root = api_guard_request(a->guard, req);
 
-	dispatch(arg, req, path ? path : "", uri ? evhttp_uri_get_query(uri) : NULL);
+	dispatch(a, req, path ? path : "", uri ? evhttp_uri_get_query(uri) : NULL, root);
+}
+
+/* Without the group it is root's alone. */
+static void give_to_group(const char *path)
+{
+	const struct group *g = getgrnam(API_GROUP);
+
+	if (g && chown(path, -1, g->gr_gid))
+		warn("cannot give %s to the group %s: %s; only root can read the API", path,
+		     API_GROUP, strerror(errno));
 }
 
 static int listen_at(const char *path)
@@ -213,13 +302,18 @@ static int listen_at(const char *path)
 		close(fd);
 	}
 	umask(mask);
+	if (!err)
+		give_to_group(path);
 	return err ? err : fd;
 }
 
 void api_free(struct api *a)
 {
-	if (a && a->http)
+	if (!a)
+		return;
+	if (a->http)
 		evhttp_free(a->http);
+	api_guard_free(a->guard);
 	free(a);
 }
 
@@ -230,9 +324,11 @@ struct api *api_new(struct loop *l, const char *path, const struct api_route *ro
 
 	if (a && fd >= 0)
 		a->http = evhttp_new(loop_base(l));
-	if (!a || fd < 0 || !a->http || evhttp_accept_socket(a->http, fd)) {
-		if (fd >= 0)
-			close(fd);
+	if (a && a->http)
+		a->guard = api_guard_new(l, a->http, fd, BODY_MAX + HEADERS_MAX);
+	else if (fd >= 0)
+		close(fd);
+	if (!a || !a->guard) {
 		api_free(a);
 		return NULL;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is known of an attack, as JSON; docs/synstile.8 describes it at the event `attack_start`. */
+/* What is known of an attack, as JSON; synstile-events(5) describes it. */
 #ifndef SYNSTILE_USER_ATTACK_JSON_H
 #define SYNSTILE_USER_ATTACK_JSON_H
 

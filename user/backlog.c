@@ -64,3 +64,21 @@ const struct kept *backlog_forth(const struct backlog *b, struct backlog_place *
 	p->line += !!line;
 	return line;
 }
+
+struct backlog_place backlog_from(const struct backlog *b, u64 number)
+{
+	struct backlog_place p = backlog_end(b), before = p;
+	const struct kept *k;
+
+	while ((k = backlog_back(b, &before)) && k->number >= number)
+		p = before;
+	return p;
+}
+
+u64 backlog_forgotten(const struct backlog *b, u64 number)
+{
+	struct backlog_place p = backlog_from(b, number);
+	u64 kept = b->n_events - p.event + b->n_lines - p.line;
+
+	return number < b->n ? b->n - number - kept : 0;
+}

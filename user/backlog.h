@@ -36,6 +36,10 @@ void backlog_clear(struct backlog *b);
 
 /* Behind the newest. */
 struct backlog_place backlog_end(const struct backlog *b);
+/* Behind all whose number is less than this, of which it may have forgotten some. */
+struct backlog_place backlog_from(const struct backlog *b, u64 number);
+/* How many of this number or a greater one are not kept any more. */
+u64 backlog_forgotten(const struct backlog *b, u64 number);
 /* The one before this place, which moves; NULL: none is kept. */
 const struct kept *backlog_back(const struct backlog *b, struct backlog_place *p);
 /* And the one behind it. */

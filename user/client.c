@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
@@ -97,6 +100,31 @@ static int no_agent(const struct request *r)
 		    r->in->name);
 }
 
+/* The agent gives its socket to the group, if there is one when it starts. */
+static int no_permission(const struct request *r)
+{
+	struct passwd *user = getpwuid(geteuid());
+	struct stat sock;
+
+	if (!stat(r->in->sock, &sock) && !sock.st_gid)
+		return fail(EACCES,
+			    "permission denied: %s is root's alone, for there was no group "
+			    "synstile when the agent started; use sudo",
+			    r->in->sock);
+	return fail(EACCES,
+		    "permission denied: %s is for root and group synstile; `sudo usermod -aG "
+		    "synstile %s`, log in again, or use sudo",
+		    r->in->sock, user ? user->pw_name : "USER");
+}
+
+static int no_connection(const struct request *r)
+{
+	long err = 0;
+
+	curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &err);
+	return err == EACCES || err == EPERM ? no_permission(r) : no_agent(r);
+}
+
 /* An answer other than 200 says why in JSON. */
 static int refused(const struct request *r, long status)
 {
@@ -122,7 +150,7 @@ static int outcome(const struct request *r, CURLcode code)
 	if (r->result)
 		return r->result;
 	if (code == CURLE_COULDNT_CONNECT)
-		return no_agent(r);
+		return no_connection(r);
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return fail(ETIMEDOUT, "the agent does not answer within %d s", ANSWER_SECONDS);
 	if (code == CURLE_WRITE_ERROR)

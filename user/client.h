@@ -9,8 +9,9 @@
 
 #include "instance.h"
 
-/* 0 with a JSON document for the caller; -ECONNREFUSED, with a reason: no agent is there;
- * -errno with the agent's own words. `path` with the query. */
+/* 0 with a JSON document for the caller; -ECONNREFUSED, with a reason: no agent is there; -EACCES:
+ * one may be, and this user may not ask it; -errno with the agent's own words. `path` with the
+ * query. */
 int client_get(const struct instance *in, const char *path, json_t **answer);
 /* The same; asks for something to be done. */
 int client_post(const struct instance *in, const char *path, json_t **answer);

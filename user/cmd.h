@@ -35,6 +35,11 @@ int cmd_agent(int argc, char **argv);
 bool common_option(int c, const char *command, int *status);
 /* Root, /run and namespace, for commands that work on an instance. Prints what is wrong. */
 int common_open(struct instance *in);
+/* May this process attach, and enter namespaces? */
+bool common_privileged(void);
+/* The same as common_open(), for commands that only ask the agent: needs no root, and enters no
+ * namespace. */
+int common_open_client(struct instance *in);
 /* Prints the reason recorded with fail(), and returns STATUS_FAILED. */
 int common_failed(int err);
 /* Tells that `text` is wrong and where help is, and returns STATUS_USAGE. */

@@ -13,56 +13,26 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent.h"
-#include "api.h"
+#include "agent_inside.h"
 #include "capabilities.h"
 #include "cmd.h"
 #include "datapath.h"
-#include "detect.h"
 #include "doubts.h"
-#include "half_open.h"
-#include "inforce.h"
 #include "keys.h"
-#include "listeners.h"
 #include "log.h"
-#include "loop.h"
+#include "moment.h"
 #include "netlink.h"
-#include "policy_api.h"
-#include "published.h"
-#include "stream.h"
+#include "notify.h"
 #include "sysctls.h"
 #include "teardown.h"
-#include "timeouts.h"
 
-#define TICK_MS 250
-
-struct agent {
-	struct instance in;
-	struct state st;
-	struct stat state_file;
-	struct maps maps;
-	struct inforce inforce;
-	struct listeners *listeners;
-	struct published *published;
-	struct half_open *half_open;
-	struct timeouts *timeouts;
-	struct detect *detect;
-	struct stream *stream;
-	struct api *api;
-	struct loop *loop;
-	struct watch *tick, *second, *on_term, *on_int, *on_hup;
-	int pid_fd, sweep, forget, alarm, monitor;
-	unsigned int seconds;
-	/* the last error of each that was logged */
-	int tick_trouble, reap_trouble, detect_trouble;
-	int second_trouble, adapt_trouble, sweep_trouble;
-	bool changed; /* links or addresses, since the last second */
-	bool started, done;
-	bool lost; /* ... because no interface is left, or the namespace is gone */
-};
+#define TICK_MS   250
+#define FILES_MAX 4096 /* connections to us, above all */
 
 /* Holds a lock on its process id's file as long as it lives: see instance_agent(). Whoever looks
  * for an agent holds it too, for a moment. */
@@ -249,7 +219,7 @@ static int refresh_settings(struct agent *a)
 
 static int each_second(struct agent *a, bool changed)
 {
-	bool reload = state_changed(a);
+	bool reload = state_changed(a) || a->reloaded;
 	int err = 0;
 
 	if (!datapath_exists(&a->in) || access(a->in.state, F_OK)) {
@@ -259,14 +229,24 @@ static int each_second(struct agent *a, bool changed)
 	/* for a namespace without a name this looks at every process: not so often */
 	if ((a->in.netns[0] || a->seconds++ % 5 == 0) && !instance_alive(&a->in))
 		return prune(a, true);
+	a->reloaded = false;
 	if (reload)
 		err = load_state(a);
 	if (!err && (reload || changed))
 		err = refresh_ifaces(a);
-	listeners_see_nat(a->listeners);
+	listeners_see_hindrance(a->listeners);
 	listeners_set_published(a->listeners, a->published, published_refresh(a->published));
 	listeners_rest(a->listeners);
 	return err || a->done ? err : refresh_settings(a);
+}
+
+void agent_follow_state(struct agent *a)
+{
+	if (!state_changed(a))
+		return;
+	a->reloaded = true; /* the rest is done by the second */
+	if (load_state(a))
+		fail_clear();
 }
 
 /* Says what goes wrong, once. */
@@ -318,7 +298,12 @@ static void on_second(void *arg)
 		tell(timeouts_reap(a->timeouts, &a->st), &a->reap_trouble);
 		tell(sweep(a), &a->sweep_trouble);
 	}
+	tell(rates_look(a->rates), &a->rates_trouble);
+	history_each_second(a->history);
 	stream_each_second(a->stream);
+	live_each_second(a->live);
+	notify_alive(&a->st, a->detect,
+		     !a->tick_trouble && !a->second_trouble && !a->sweep_trouble);
 	if (a->done)
 		loop_end(a->loop);
 }
@@ -331,7 +316,7 @@ static void on_stop(void *arg)
 }
 
 /* Tells those who go by the policy. */
-static void follow_policy(struct agent *a)
+void agent_follow_policy(struct agent *a)
 {
 	timeouts_follow(a->timeouts, a->inforce.now.policy);
 }
@@ -340,143 +325,11 @@ static void on_reload(void *arg)
 {
 	struct agent *a = arg;
 
+	notify_reloading();
 	inforce_reload(&a->inforce);
-	follow_policy(a);
+	agent_follow_policy(a);
+	notify_ready(&a->st, a->detect);
 }
-
-/* ---- what others can ask ---- */
-
-static void get_policy(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
-{
-	struct agent *a = arg;
-
-	policy_api_get(&a->inforce, req, query);
-}
-
-static void put_policy(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
-{
-	struct agent *a = arg;
-
-	policy_api_put(&a->inforce, req, query);
-	follow_policy(a);
-}
-
-static void get_events(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
-{
-	struct agent *a = arg;
-
-	stream_get(a->stream, req, query);
-}
-
-static void get_half_open(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
-{
-	struct agent *a = arg;
-
-	(void)query;
-	api_reply(req, HTTP_OK, half_open_json(a->half_open));
-}
-
-static void get_timeouts(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
-{
-	struct agent *a = arg;
-
-	(void)query;
-	api_reply(req, HTTP_OK, timeouts_json(a->timeouts));
-}
-
-static void get_detection(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
-{
-	struct agent *a = arg;
-
-	(void)query;
-	api_reply(req, HTTP_OK, detect_json(a->detect));
-}
-
-static void reply_keys(struct evhttp_request *req, const struct agent *a,
-		       const struct settings *set)
-{
-	struct moment now = moment_now();
-
-	api_reply(req, HTTP_OK, keys_json(set, a->st.key_life, &now));
-}
-
-static void get_keys(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
-{
-	struct agent *a = arg;
-	struct settings set;
-
-	(void)query;
-	if (a->st.kernel_cookies)
-		api_reply(req, HTTP_OK, keys_json_none());
-	else if (maps_settings(&a->maps, &set))
-		api_error(req, HTTP_INTERNAL, "the keys cannot be read", NULL);
-	else
-		reply_keys(req, a, &set);
-	keys_forget(&set);
-}
-
-/* A key that waits. What follows is done second by second: see keys.h. */
-static int rotate(struct agent *a, struct settings *set)
-{
-	int err = instance_trylock(&a->in, "agent");
-
-	if (err)
-		return err;
-	err = maps_settings(&a->maps, set);
-	if (!err)
-		err = keys_make_next(set, monotonic_now());
-	if (!err)
-		err = maps_set_settings(&a->maps, set);
-	instance_unlock(&a->in, false);
-	return err;
-}
-
-static void post_rotate(struct evhttp_request *req, const struct evkeyvalq *query, void *arg)
-{
-	struct agent *a = arg;
-	struct settings set;
-	int err;
-
-	(void)query;
-	if (a->st.kernel_cookies) {
-		api_error(req, 409, "the cookies are the kernel's, and so is their key",
-			  "`synstile attach --cookies own` needs Linux 6.9");
-		return;
-	}
-	err = rotate(a, &set);
-	if (!err)
-		reply_keys(req, a, &set);
-	else if (err == -EBUSY)
-		api_error(req, HTTP_SERVUNAVAIL, "another command is at work", "try again");
-	else
-		api_error(req, HTTP_INTERNAL, fail_reason(err), "try again");
-	fail_clear();
-	keys_forget(&set);
-}
-
-static const struct api_route routes[] = {
-	{"/v1/events", "JSON lines, without end: type=A,B port=N host=ADDRESS backlog=N follow=0|1",
-	 .get = get_events},
-	{"/v1/half-open",
-	 "half-open connections of each service, as synstile and as the kernel count them",
-	 .get = get_half_open},
-	{"/v1/timeouts",
-	 "how the kernel follows the SYN timeouts, and how many of its half-open "
-	 "connections were ended",
-	 .get = get_timeouts},
-	{"/v1/detection", "how each service is doing: calm or under attack, why, and from where",
-	 .get = get_detection},
-	{"/v1/keys", "keys of the cookies, newest first: state and age, never the secret",
-	 .get = get_keys},
-	{"/v1/keys/rotate", "makes a new key; answers as /v1/keys", .post = post_rotate},
-	{"/v1/policy",
-	 "the policy in force, and where each value comes from (brief=1: without them); PUT puts "
-	 "another one in force (dry_run=1: says what that would change)",
-	 .get = get_policy, .put = put_policy, .body_max = POLICY_BODY_MOST},
-	{},
-};
-
-/* ---- */
 
 static int serve(struct agent *a)
 {
@@ -491,7 +344,14 @@ static int serve(struct agent *a)
 	a->stream = stream_new(a->loop, &a->in, &a->st, &a->maps, a->detect);
 	if (!a->stream)
 		return -ENOMEM;
-	a->api = api_new(a->loop, a->in.sock, routes, a);
+	a->rates = rates_new(&a->maps, &a->in, &a->st, a->half_open);
+	a->history = a->rates ? history_new(&a->in, a->rates) : NULL;
+	a->live = live_new(a);
+	a->services = services_now_new(&a->maps, a->listeners, a->rates, a->detect);
+	a->lists = list_api_new(a->loop, a->in.name);
+	if (!a->rates || !a->history || !a->live || !a->services || !a->lists)
+		return -ENOMEM;
+	a->api = api_new(a->loop, a->in.sock, agent_routes, a);
 	if (!a->api)
 		return -ENOMEM;
 	a->tick = watch_timer(a->loop, on_tick, a);
@@ -499,8 +359,20 @@ static int serve(struct agent *a)
 	a->on_term = watch_signal(a->loop, SIGTERM, on_stop, a);
 	a->on_int = watch_signal(a->loop, SIGINT, on_stop, a);
 	a->on_hup = watch_signal(a->loop, SIGHUP, on_reload, a);
-	follow_policy(a);
+	agent_follow_policy(a);
 	return a->tick && a->second && a->on_term && a->on_int && a->on_hup ? 0 : -ENOMEM;
+}
+
+/* Many shells allow 1024; what is allowed at most is more. */
+static void allow_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= FILES_MAX)
+		return;
+	files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		debug("cannot open %d files: %s", FILES_MAX, strerror(errno));
 }
 
 static int open_all(struct agent *a)
@@ -509,6 +381,7 @@ static int open_all(struct agent *a)
 
 	if (err)
 		return err;
+	allow_files();
 	/* one reader of events, one server: only who holds the lock */
 	a->pid_fd = hold_pid(&a->in);
 	return a->pid_fd < 0 ? a->pid_fd : serve(a);
@@ -523,6 +396,7 @@ struct agent *agent_new(const struct instance *in)
 		return NULL;
 	a->in = *in;
 	a->in.lock_fd = -1;
+	a->since = monotonic_now();
 	a->maps = (struct maps)NO_MAPS;
 	a->pid_fd = a->sweep = a->forget = a->alarm = a->monitor = -1;
 	a->inforce.trie = -1;
@@ -543,7 +417,12 @@ void agent_free(struct agent *a)
 	size_t i;
 
 	api_free(a->api);
+	live_free(a->live);
+	services_now_free(a->services);
+	list_api_free(a->lists);
 	stream_free(a->stream);
+	history_free(a->history);
+	rates_free(a->rates);
 	detect_free(a->detect);
 	half_open_free(a->half_open);
 	timeouts_free(a->timeouts);
@@ -613,8 +492,11 @@ bool agent_run(struct agent *a, bool foreground)
 	watch_every(a->second, 1000);
 	on_tick(a);
 	on_second(a);
-	if (!a->done)
+	if (!a->done) {
+		notify_ready(&a->st, a->detect);
 		loop_run(a->loop);
+	}
+	notify_stopping();
 	if (!a->done)
 		timeouts_end(a->timeouts, &a->in, &a->st);
 	if (foreground)

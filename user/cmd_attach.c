@@ -12,6 +12,7 @@
 #include "adopt.h"
 #include "agent.h"
 #include "backlogs.h"
+#include "bridged.h"
 #include "cmd.h"
 #include "datapath.h"
 #include "doctor_needs.h"
@@ -239,9 +240,31 @@ static int check_interface(struct work *w, const char *name)
 	return 0;
 }
 
-static int choose_cookies(struct state *st, enum cookie_choice choice, bool protects,
+/* The first of these interfaces that is the port of a bridge, or NULL. */
+static const char *find_port(const struct request *r)
+{
+	int i;
+
+	for (i = 0; i < r->n; i++)
+		if (bridged(if_nametoindex(r->names[i])))
+			return r->names[i];
+	return NULL;
+}
+
+static int refuse_port(const char *port)
+{
+	return fail(EOPNOTSUPP,
+		    "%s is a port of a bridge, and with that the kernel resets the clients of own "
+		    "cookies; attach to the bridge instead, or use --cookies kernel (after "
+		    "`synstile detach --all`, if another interface is attached)",
+		    port);
+}
+
+static int choose_cookies(struct state *st, const struct request *r, bool protects,
 			  const struct features *f)
 {
+	enum cookie_choice choice = r->cookies;
+	const char *port = find_port(r);
 	bool nat = nat_present();
 	int err = needs_cookies(f);
 
@@ -257,12 +280,16 @@ static int choose_cookies(struct state *st, enum cookie_choice choice, bool prot
 			"--cookies own: netfilter translates addresses here (`nft list ruleset`; "
 			"`iptables -t nat -S`), and with that the kernel resets the clients of own "
 			"cookies; use --cookies kernel");
-	st->kernel_cookies = choice == COOKIES_KERNEL || !f->assign_reqsk || nat;
+	if (choice == COOKIES_OWN && port && protects)
+		return refuse_port(port);
+	st->kernel_cookies = choice == COOKIES_KERNEL ||
+			     (choice == COOKIES_CHOOSE && (nat || port)) || !f->assign_reqsk;
 	snprintf(st->why, sizeof(st->why), "%s",
 		 choice != COOKIES_CHOOSE ? "asked for"
 		 : !f->assign_reqsk       ? "the kernel has no bpf_sk_assign_tcp_reqsk(), Linux 6.9"
-		 : nat ? "netfilter translates addresses here, which own cookies do not survive"
-		       : "the kernel has bpf_sk_assign_tcp_reqsk()");
+		 : nat  ? "netfilter translates addresses here, which own cookies do not survive"
+		 : port ? "the port of a bridge is attached, which own cookies do not survive"
+			: "the kernel has bpf_sk_assign_tcp_reqsk()");
 	return 0;
 }
 
@@ -348,8 +375,11 @@ static int record_policy(struct work *w)
 /* A further interface shares mode, cookies, ports and tables with those attached already. */
 static int check_same(const struct request *r, const struct state *st)
 {
+	const char *port = st->kernel_cookies ? NULL : find_port(r);
 	bool kernel = r->cookies == COOKIES_KERNEL;
 
+	if (port && st->mode != MODE_OBSERVE)
+		return refuse_port(port);
 	if (r->mode_given && r->mode != st->mode)
 		return fail(EINVAL,
 			    "--mode %s: this instance runs in mode %s already; detach all first",
@@ -418,7 +448,7 @@ static int settle(struct work *w, bool fresh)
 		err = state_save(st, w->in.state);
 	if (err)
 		return err;
-	err = fresh ? choose_cookies(st, r->cookies, policy_protects(w->standing.policy), &f)
+	err = fresh ? choose_cookies(st, r, policy_protects(w->standing.policy), &f)
 		    : check_same(r, st);
 	if (!err)
 		err = policy_suits(w->standing.policy, st);
@@ -682,7 +712,8 @@ static int check_alone(const struct work *w)
 			    name, pid, pid, option, w->in.netns);
 	return fail(EEXIST,
 		    "%s: agent PID %d is at work here already, for %s; `synstile%s%s attach %s` "
-		    "gives it one more interface",
+		    "gives it one more interface (a unit of systemd names all of them: THE SERVICE "
+		    "in synstile(8))",
 		    name, pid, w->st.n_ifaces ? w->st.ifaces[0].name : "others", option,
 		    w->in.netns, name);
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "cmd.h"
-#include "conns_view.h"
+#include "conns_ask.h"
 #include "event_filter.h"
 #include "log.h"
 
@@ -26,6 +26,7 @@ static int parse_end(struct query *q, int c, const char *text)
 	struct event_filter f = {0};
 	int err = c == 'p' ? event_filter_port(&f, text) : event_filter_host(&f, text);
 
+	*(c == 'p' ? &q->port : &q->host) = text;
 	if (c == 'p') {
 		q->filter.port = f.port;
 	} else {
@@ -53,6 +54,7 @@ static int parse_option(struct query *q, int c, const char *text)
 		return 0;
 	case OPT_STATE:
 		q->filter.by_state = true;
+		q->state = text;
 		return conn_state_parse(text, &q->filter.state);
 	case OPT_SORT:
 		return conn_sort_parse(text, &q->sort);
@@ -73,23 +75,16 @@ static int parse_option(struct query *q, int c, const char *text)
 static int run(struct query *q)
 {
 	struct running r;
-	struct view v = {.q = q, .r = &r};
-	int status = running_open(&r), err;
+	int status = running_find(&r);
 
-	if (status)
-		return status;
 	if (!q->json && !q->limited)
 		q->limit = TEXT_LIMIT;
 	if (!q->json && !q->sort)
 		q->sort = SORT_AGE;
-	if (!q->json && !instance_agent(&r.in))
-		warn("the agent does not run: what has timed out is still listed%s",
-		     q->half_open ? ", and how long both lists have differed is not known" : "");
-	service_names_read(&v.names, &r.maps);
-	v.now = moment_now();
-	err = q->half_open ? show_half_open(&v) : show_conns(&v);
+	if (!status)
+		status = conns_ask(&r, q);
 	running_close(&r);
-	return err ? common_failed(err) : STATUS_OK;
+	return status;
 }
 
 int cmd_conns(int argc, char **argv)

@@ -136,11 +136,14 @@ static int show(const struct instance *in, const struct options *o)
 /* Checked here, so that it is a mistake in usage; the agent filters. */
 static int add_filter(struct options *o, struct event_filter *f, int c, const char *text)
 {
-	static const char *const names[] = {['t'] = "type", ['p'] = "port", ['H'] = "host"};
+	static const char *const names[] = {
+		['t'] = "type", ['p'] = "port", ['H'] = "host", ['F'] = "flow", ['s'] = "service"};
 	size_t n = strlen(o->query);
 	int err = c == 't'   ? event_filter_types(f, text)
 		  : c == 'p' ? event_filter_port(f, text)
-			     : event_filter_host(f, text);
+		  : c == 'H' ? event_filter_host(f, text)
+		  : c == 'F' ? event_filter_flow(f, text)
+			     : event_filter_service(f, text);
 
 	return err ? err : format(o->query + n, sizeof(o->query) - n, "&%s=%s", names[c], text);
 }
@@ -171,6 +174,8 @@ static bool take_option(struct options *o, struct event_filter *f, int c, int *s
 	case 't':
 	case 'p':
 	case 'H':
+	case 'F':
+	case 's':
 		err = add_filter(o, f, c, optarg);
 		break;
 	default:
@@ -190,18 +195,20 @@ int cmd_events(int argc, char **argv)
 						{"type", required_argument, NULL, 't'},
 						{"port", required_argument, NULL, 'p'},
 						{"host", required_argument, NULL, 'H'},
+						{"flow", required_argument, NULL, 'F'},
+						{"service", required_argument, NULL, 's'},
 						{}};
 	struct options o = {0};
 	struct event_filter f = {0};
 	struct running r;
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, COMMON_SHORT "fjl:t:p:H:", options, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, COMMON_SHORT "fjl:t:p:H:s:", options, NULL)) != -1)
 		if (take_option(&o, &f, c, &status))
 			return status;
 	if (optind < argc)
 		return common_usage("events", "nothing expected at \"%s\"", argv[optind]);
-	status = running_open(&r);
+	status = running_find(&r);
 	if (status)
 		return status;
 	status = show(&r.in, &o);

@@ -95,7 +95,7 @@ int cmd_keys(int argc, char **argv)
 		return wrong_action(argv[optind]);
 	if (optind + 1 < argc)
 		return common_usage("keys", "nothing expected at \"%s\"", argv[optind + 1]);
-	status = running_open(&r);
+	status = running_find(&r);
 	if (status)
 		return status;
 	status = ask(&r.in, rotate, json);

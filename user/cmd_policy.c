@@ -283,7 +283,7 @@ static int with_agent(enum action action, const char *file, bool json)
 		say_doubts(doubts);
 		json_decref(doubts);
 	}
-	status = running_open(&r);
+	status = running_find(&r);
 	if (!status) {
 		status = p ? put(&r.in, p, action == DIFF, json) : show(&r.in, json);
 		running_close(&r);

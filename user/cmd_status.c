@@ -1,179 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "cmd.h"
-#include "datapath.h"
 #include "event_names.h"
-#include "keys.h"
-#include "log.h"
-#include "nat.h"
-#include "netlink.h"
 #include "running.h"
 #include "status_attacks.h"
+#include "status_doc.h"
 #include "status_kernel.h"
 #include "status_services.h"
 
-static const char *const oddity_names[ODD_COUNT] = {
-#define X(id, name, help) [ODD_##id] = name,
-	SYNSTILE_ODDITIES(X)
-#undef X
-};
+/* The text is made from the JSON document, whoever has made that. */
 
 static const char *const oddity_helps[ODD_COUNT] = {
 #define X(id, name, help) [ODD_##id] = help,
 	SYNSTILE_ODDITIES(X)
 #undef X
 };
-
-/* Everything is collected into one JSON document, and the text is made from that. */
-
-static json_t *counters_json(const u64 sum[SYNSTILE_COUNTERS])
-{
-	json_t *done = json_object(), *observed = json_object();
-	int v;
-
-	for (v = 0; v < V_COUNT; v++) {
-		json_object_set_new(done, verdict_names[v],
-				    json_integer(sum[BANK_DONE * V_COUNT + v]));
-		json_object_set_new(observed, verdict_names[v],
-				    json_integer(sum[BANK_OBSERVED * V_COUNT + v]));
-	}
-	return json_pack("{s:o, s:o}", "done", done, "observed", observed);
-}
-
-static json_t *iface_json(const struct instance *in, const struct attachment *at,
-			  u64 total[SYNSTILE_COUNTERS])
-{
-	u64 sum[SYNSTILE_COUNTERS] = {0};
-	struct link link = {0};
-	int i, fd = datapath_counters(in, at);
-	bool there = !netlink_link(at->ifindex, &link);
-	bool xdp = there && datapath_xdp_there(in, at), tc = there && datapath_tc_there(in, at);
-
-	if (fd >= 0) {
-		maps_add_counters(fd, sum);
-		close(fd);
-	}
-	for (i = 0; i < SYNSTILE_COUNTERS; i++)
-		total[i] += sum[i];
-	return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:o}", "name",
-			 there ? link.name : at->name, "ifindex", (json_int_t)at->ifindex, "mtu",
-			 (json_int_t)link.mtu, "xdp",
-			 !there    ? "gone"
-			 : !xdp    ? "missing"
-			 : at->skb ? "skb"
-				   : "native",
-			 "via", via_name(at->via), "tc", tc ? tc_name(at->tc) : "missing",
-			 "counters", counters_json(sum));
-}
-
-static json_t *flows_json(const struct maps *m)
-{
-	struct flow_counts c;
-
-	if (maps_count_flows(m, &c))
-		debug("cannot count all flows");
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "total", (json_int_t)c.total,
-			 "half_open", (json_int_t)c.by_phase[FLOW_HALF_OPEN], "proven",
-			 (json_int_t)c.by_phase[FLOW_PROVEN], "open",
-			 (json_int_t)c.by_phase[FLOW_OPEN], "closing",
-			 (json_int_t)c.by_phase[FLOW_CLOSING], "closed",
-			 (json_int_t)c.by_phase[FLOW_CLOSED]);
-}
-
-/* Without one: the command that starts it again. */
-static json_t *agent_json(const struct instance *in, const struct state *st)
-{
-	int pid = instance_agent(in);
-	char start[2048] = "synstile";
-	size_t i, n;
-
-	if (pid)
-		return json_pack("{s:b, s:i}", "running", 1, "pid", pid);
-	n = strlen(start);
-	if (in->netns[0])
-		n += snprintf(start + n, sizeof(start) - n, " -n %s", in->netns);
-	n += snprintf(start + n, sizeof(start) - n, " attach");
-	for (i = 0; i < st->n_ifaces; i++)
-		n += snprintf(start + n, sizeof(start) - n, " %s", st->ifaces[i].name);
-	return json_pack("{s:b, s:s}", "running", 0, "start", start);
-}
-
-static json_t *oddities_json(const struct maps *m)
-{
-	json_t *j = json_object();
-	u64 n[ODD_COUNT];
-	int i;
-
-	if (maps_oddities(m, n))
-		debug("cannot read the oddities");
-	for (i = 0; i < ODD_COUNT; i++)
-		json_object_set_new(j, oddity_names[i], json_integer(n[i]));
-	return j;
-}
-
-/* Events that were not told, since synstile was attached; those of slow readers are theirs. */
-static json_t *lost_json(const struct maps *m)
-{
-	json_t *j = json_object();
-	u64 n[EVENT_COUNT * LOST_STAGES];
-	int i;
-
-	if (maps_lost(m, n))
-		debug("cannot read the lost events");
-	for (i = 0; i < EVENT_COUNT; i++)
-		json_object_set_new(j, event_names[i],
-				    json_pack("{s:I, s:I}", "limited",
-					      (json_int_t)n[i * LOST_STAGES + LOST_LIMITED], "ring",
-					      (json_int_t)n[i * LOST_STAGES + LOST_RING]));
-	return j;
-}
-
-/* Without an agent, the services do not know of NAT that came later. */
-static bool held_by_nat(const struct running *r)
-{
-	struct service s;
-	bool wants = false;
-	u32 i;
-
-	for (i = 1; !wants && i < SYNSTILE_MAX_SERVICES; i++)
-		wants = !maps_service(&r->maps, i, &s) && s.used &&
-			(s.mode != MODE_OBSERVE || s.held == HELD_NAT);
-	return !r->st.kernel_cookies && wants && nat_present();
-}
-
-static json_t *collect(const struct running *r)
-{
-	const struct instance *in = &r->in;
-	const struct state *st = &r->st;
-	u64 total[SYNSTILE_COUNTERS] = {0};
-	json_t *ifaces = json_array();
-	struct settings set = {0};
-	size_t i;
-
-	for (i = 0; i < st->n_ifaces; i++)
-		json_array_append_new(ifaces, iface_json(in, &st->ifaces[i], total));
-	maps_settings(&r->maps, &set);
-	keys_forget(&set);
-	return json_pack(
-		"{s:s, s:s, s:b, s:s, s:s, s:b, s:s?, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
-		"instance", in->name, "mode", mode_name(st->mode), "ready",
-		!!(set.flags & SET_READY), "cookies", st->kernel_cookies ? "kernel" : "own",
-		"cookies_why", st->why, "held_by_nat", held_by_nat(r), "ports", st->ports, "agent",
-		agent_json(in, st), "interfaces", ifaces, "services", status_services_json(r),
-		"half_open", running_half_open(r), "flows", flows_json(&r->maps), "max_flows",
-		(json_int_t)st->max_flows, "counters", counters_json(total), "oddities",
-		oddities_json(&r->maps), "lost", lost_json(&r->maps));
-}
 
 /* ---- text ---- */
 
@@ -330,29 +176,40 @@ static void print_text(json_t *j)
 	print_lost(json_object_get(j, "lost"));
 }
 
-static int run(bool as_json)
+static json_t *without_agent(const struct running *r)
 {
-	struct running r;
-	json_t *j;
-	int status = running_open(&r);
+	struct status_parts none = {0};
 
-	if (status)
-		return status;
-	j = collect(&r);
-	json_object_set_new(j, "policy", status_policy_json(&r));
-	json_object_set_new(j, "kernel", status_kernel_json(&r));
-	json_object_set_new(j, "attacks", status_attacks_json(&r));
-	running_close(&r);
-	if (!j)
-		return common_failed(-ENOMEM);
+	return status_doc(&r->in, &r->st, &r->maps, &none);
+}
+
+static void print(json_t *j, bool as_json)
+{
 	if (as_json) {
 		json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 		putchar('\n');
 	} else {
 		print_text(j);
 	}
+}
+
+static int run(bool as_json)
+{
+	struct running r;
+	json_t *j = NULL;
+	int status = running_find(&r);
+
+	if (!status)
+		status = running_ask(&r, "/v1/status", &j);
+	if (!status && !j)
+		status = running_maps(&r);
+	if (!status && !j)
+		j = without_agent(&r);
+	if (j)
+		print(j, as_json);
 	json_decref(j);
-	return STATUS_OK;
+	running_close(&r);
+	return status;
 }
 
 int cmd_status(int argc, char **argv)

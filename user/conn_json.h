@@ -28,7 +28,7 @@ struct conn_end {
 
 void conn_ends(const struct conn *c, struct conn_end *client, struct conn_end *server);
 
-/* Everything that is known; what is not is null. docs/synstile.8 describes it. Without a
+/* Everything that is known; what is not is null. synstile(8) describes it. Without a
  * record (`opened` 0) those are the addresses and ports, the service, and which end the host is. */
 json_t *conn_json(const struct conn *c, const struct service_names *names, const struct moment *m);
 

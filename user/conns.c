@@ -7,6 +7,7 @@
 
 #include "conns.h"
 #include "event_names.h"
+#include "flow_id.h"
 #include "log.h"
 
 #define N(a) (sizeof(a) / sizeof(*(a)))
@@ -46,6 +47,10 @@ bool conn_matches(const struct conn_filter *filter, const struct conn *c)
 	if (filter->port && ntohs(k->remote_port) != filter->port &&
 	    ntohs(k->local_port) != filter->port)
 		return false;
+	if (filter->by_service && c->flow.service != filter->service)
+		return false;
+	if (filter->flow_id && flow_id(k, c->flow.opened) != filter->flow_id)
+		return false;
 	return !filter->by_host || !memcmp(&k->remote, &filter->host, sizeof(k->remote)) ||
 	       !memcmp(&k->local, &filter->host, sizeof(k->local));
 }
@@ -73,12 +78,6 @@ int conns_each(const struct maps *m, const struct conn_filter *filter, conn_fn f
 
 /* ---- putting in order ---- */
 
-struct collection {
-	struct conn_list *list;
-	enum conn_sort sort;
-	size_t limit, room;
-};
-
 static u64 bytes_of(const struct conn *c)
 {
 	return c->flow.side[REMOTE].bytes + c->flow.side[LOCAL].bytes;
@@ -89,18 +88,22 @@ static u64 rtx_of(const struct conn *c)
 	return (u64)c->flow.side[REMOTE].rtx + c->flow.side[LOCAL].rtx;
 }
 
+u64 conn_rank(const struct conn *c, enum conn_sort sort)
+{
+	if (sort == SORT_BYTES)
+		return ~bytes_of(c);
+	if (sort == SORT_RTX)
+		return ~rtx_of(c);
+	if (sort == SORT_NEWEST)
+		return ~c->flow.opened;
+	return c->flow.opened; /* the smaller one is the older one */
+}
+
 /* Equal ones are ordered too, so that a list can be compared with an earlier one. */
 int conn_compare(const struct conn *a, const struct conn *b, enum conn_sort sort)
 {
-	u64 x = a->flow.opened, y = b->flow.opened; /* the smaller one is the older one */
+	u64 x = conn_rank(a, sort), y = conn_rank(b, sort);
 
-	if (sort == SORT_BYTES) {
-		x = bytes_of(b);
-		y = bytes_of(a);
-	} else if (sort == SORT_RTX) {
-		x = rtx_of(b);
-		y = rtx_of(a);
-	}
 	if (x != y)
 		return x < y ? -1 : 1;
 	return memcmp(&a->key, &b->key, sizeof(a->key));
@@ -112,9 +115,9 @@ static int compare_r(const void *a, const void *b, void *sort)
 }
 
 /* The list is a heap with its last one on top: [0] gives way to a better one. */
-static void replace_last(struct collection *c, const struct conn *new)
+static void replace_last(struct conn_pick *c, const struct conn *new)
 {
-	struct conn *at = c->list->at;
+	struct conn *at = c->list.at;
 	size_t i = 0, child;
 
 	for (; (child = 2 * i + 1) < c->limit; i = child) {
@@ -127,10 +130,10 @@ static void replace_last(struct collection *c, const struct conn *new)
 	at[i] = *new;
 }
 
-static void raise_last(struct collection *c)
+static void raise_last(struct conn_pick *c)
 {
-	struct conn *at = c->list->at, new = at[c->list->n - 1];
-	size_t i = c->list->n - 1, parent;
+	struct conn *at = c->list.at, new = at[c->list.n - 1];
+	size_t i = c->list.n - 1, parent;
 
 	for (; i; i = parent) {
 		parent = (i - 1) / 2;
@@ -141,53 +144,61 @@ static void raise_last(struct collection *c)
 	at[i] = new;
 }
 
-static int append(struct collection *c, const struct conn *new)
+static int append(struct conn_pick *c, const struct conn *new)
 {
 	size_t more = c->room ? c->room * 2 : 256;
 	struct conn *bigger;
 
-	if (c->list->n == c->room) {
-		bigger = reallocarray(c->list->at, more, sizeof(*bigger));
+	if (c->list.n == c->room) {
+		bigger = reallocarray(c->list.at, more, sizeof(*bigger));
 		if (!bigger)
 			return -ENOMEM;
-		c->list->at = bigger;
+		c->list.at = bigger;
 		c->room = more;
 	}
-	c->list->at[c->list->n++] = *new;
+	c->list.at[c->list.n++] = *new;
 	return 0;
 }
 
-static int collect(const struct conn *new, void *arg)
+int conn_pick(struct conn_pick *c, const struct conn *new)
 {
-	struct collection *c = arg;
 	int err;
 
-	c->list->matched++;
-	if (!c->limit || c->list->n < c->limit) {
+	c->list.matched++;
+	if (!c->limit || c->list.n < c->limit) {
 		err = append(c, new);
 		if (!err && c->limit && c->sort)
 			raise_last(c);
 		return err;
 	}
-	if (c->sort && conn_compare(new, &c->list->at[0], c->sort) < 0)
+	if (c->sort && conn_compare(new, &c->list.at[0], c->sort) < 0)
 		replace_last(c, new);
 	return 0;
+}
+
+void conn_pick_end(struct conn_pick *c)
+{
+	if (c->sort && c->list.n)
+		qsort_r(c->list.at, c->list.n, sizeof(*c->list.at), compare_r, &c->sort);
+}
+
+static int pick(const struct conn *new, void *arg)
+{
+	return conn_pick(arg, new);
 }
 
 int conns_read(const struct maps *m, const struct conn_filter *filter, enum conn_sort sort,
 	       size_t limit, struct conn_list *list)
 {
-	struct collection c = {.list = list, .sort = sort, .limit = limit};
-	int err;
+	struct conn_pick c = {.sort = sort, .limit = limit};
+	int err = conns_each(m, filter, pick, &c);
 
-	memset(list, 0, sizeof(*list));
-	err = conns_each(m, filter, collect, &c);
+	*list = c.list;
 	if (err) {
 		conns_free(list);
 		return fail(-err, "cannot read the flow table: %s", strerror(-err));
 	}
-	if (sort && list->n)
-		qsort_r(list->at, list->n, sizeof(*list->at), compare_r, &c.sort);
+	conn_pick_end(&c);
 	return 0;
 }
 
@@ -245,7 +256,7 @@ int conn_state_parse(const char *text, u8 *state)
 
 int conn_sort_parse(const char *text, enum conn_sort *sort)
 {
-	static const char *const names[] = {"age", "bytes", "rtx"};
+	static const char *const names[] = {"age", "bytes", "rtx", "newest"};
 	const char *guess;
 	size_t i;
 
@@ -255,6 +266,6 @@ int conn_sort_parse(const char *text, enum conn_sort *sort)
 			return 0;
 	}
 	guess = nearest(text, names, N(names));
-	return fail(EINVAL, "--sort: no order \"%s\"%s%s%s; there are age, bytes, rtx", text,
-		    guess ? "; did you mean \"" : "", guess ? guess : "", guess ? "\"?" : "");
+	return fail(EINVAL, "--sort: no order \"%s\"%s%s%s; there are age, bytes, rtx, newest",
+		    text, guess ? "; did you mean \"" : "", guess ? guess : "", guess ? "\"?" : "");
 }

@@ -1,48 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What `synstile conns` shows, as text and as JSON. */
+/* What `synstile conns` shows, made from the JSON of conn_json() and half_open_doc.h, whoever has
+ * made that. */
 #ifndef SYNSTILE_USER_CONNS_VIEW_H
 #define SYNSTILE_USER_CONNS_VIEW_H
 
-#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
 
-#include "conn_json.h"
-#include "running.h"
+#include <jansson.h>
 
-struct query {
-	struct conn_filter filter;
-	enum conn_sort sort;
-	bool half_open, json, limited;
-	size_t limit; /* 0: all */
+/* Text: lines are kept until it is known how wide they are. */
+struct conns_view {
+	bool half_open, json;
+	struct view_row *rows;
+	size_t n, room;
+	size_t shown;
 };
 
-struct view {
-	const struct query *q;
-	const struct running *r;
-	struct service_names names;
-	struct moment now;
-	u64 shown;
-};
-
-int show_conns(struct view *v);
-/* half_open_view.c */
-int show_half_open(struct view *v);
-
-/* ---- what both need ---- */
-
-#define ENDS_SIZE (2 * (INET6_ADDRSTRLEN + 8) + 4)
-#define ENDS_HEAD "CLIENT > SERVER"
-
-/* "198.18.0.7:50096 > 198.18.0.1:443": who opened it, and to whom. Returns its length. */
-int ends_text(const struct conn *c, char buf[ENDS_SIZE]);
-const char *age_text(const struct conn *c, const struct moment *now, char buf[DURATION_SIZE]);
-/* "-" if it has none. */
-const char *service_text(const struct view *v, u16 service);
-void print_more(u64 more);
-
-/* One object, with a line for each connection, and after these whatever the caller adds. */
-void json_begin(const struct view *v);
-void json_line(struct view *v, json_t *j); /* frees j */
-void json_end_list(void);
-void json_end(const struct view *v, u64 total);
+/* With JSON: how the object begins. `head`: its members before the list. */
+void view_begin(struct conns_view *v, const json_t *head);
+/* A connection. -ENOMEM. */
+int view_conn(struct conns_view *v, const json_t *conn);
+/* A connection that is JSON text already; only with v->json. */
+void view_line(struct conns_view *v, const char *line, size_t n);
+/* The rest. `tail`: what the answer has behind the list: "total", and of half-open ones "services"
+ * and "over_time". */
+void view_end(struct conns_view *v, const json_t *tail);
+void view_free(struct conns_view *v);
 
 #endif

@@ -137,10 +137,10 @@ static int iface_dir(char *buf, size_t size, const struct instance *in, const ch
 {
 	/* an interface may bear the name of a map */
 	static const char *const taken[] = {
-		"flows",    "filter",  "listeners", "ports",  "services", "pressure", "load",
-		"settings", "shared",  "sweep",     "census", "events",   "lost",     "limits",
-		"oddities", "scratch", "doubts",    "forget", "alarm",    "rules",    "prefixes",
-		"verified", "limit",   "distinct",  "samples"};
+		"flows",    "filter",  "listeners", "ports",   "services", "pressure",  "load",
+		"settings", "shared",  "sweep",     "census",  "events",   "lost",      "limits",
+		"oddities", "scratch", "doubts",    "forget",  "alarm",    "rules",     "prefixes",
+		"verified", "limit",   "distinct",  "samples", "listed",   "handshakes"};
 	char encoded[64];
 	bool clash = false;
 	size_t i;
@@ -235,6 +235,16 @@ static bool program_name(u32 id, char name[BPF_OBJ_NAME_LEN])
 		close(fd);
 	memcpy(name, info.name, BPF_OBJ_NAME_LEN);
 	return ok;
+}
+
+/* By their ids. */
+static bool may_open_programs(void)
+{
+	int fd = bpf_prog_get_fd_by_id(0); /* there is none */
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || errno != EPERM;
 }
 
 static u32 program_id(int fd)
@@ -887,6 +897,8 @@ bool datapath_xdp_there(const struct instance *in, const struct attachment *at)
 	if (at->via == VIA_LINK)
 		return link_there(dir, "xdp_link");
 	id = at->skb ? q.skb_prog_id : q.drv_prog_id;
+	if (at->via == VIA_LIBXDP && !may_open_programs())
+		return id; /* the agent: whose it is takes CAP_SYS_ADMIN */
 	if (at->via == VIA_LIBXDP)
 		return id && program_name(id, name) && !strcmp(name, DISPATCHER) &&
 		       program_name(at->xdp_id, name);
@@ -1114,7 +1126,9 @@ int datapath_maps(const struct instance *in, struct maps *m)
 		   {"prefixes", &m->prefixes, sizeof(u32)},
 		   {"verified", &m->verified, sizeof(struct verified)},
 		   {"distinct", &m->distinct, sizeof(struct distinct)},
-		   {"samples", &m->samples, sizeof(struct samples)}};
+		   {"samples", &m->samples, sizeof(struct samples)},
+		   {"listed", &m->listed, sizeof(struct half_open_listed)},
+		   {"handshakes", &m->handshakes, sizeof(struct handshakes)}};
 	size_t i;
 	int err = 0;
 

@@ -521,19 +521,31 @@ void detect_facts(struct detect *d, const struct event *e, struct attack_facts *
 
 /* ---- what is known now ---- */
 
-static void add_attack(struct detect *d, u16 i, const struct pressure *p, json_t *j)
+static json_t *present_attack(struct detect *d, u16 i, const struct pressure *p)
 {
 	struct moment now = moment_now();
 	char since[TIMESTAMP_SIZE];
 	struct attack_facts f;
+	json_t *j;
 
 	begin_attack(d->of[i], p->since);
 	read_facts(d, i, now.monotonic, &f);
-	json_object_update_new(j, json_pack("{s:s, s:I, s:o}", "since",
-					    moment_timestamp(&now, p->since, since), "duration_ms",
-					    (json_int_t)moment_ms_since(&now, p->since), "reasons",
-					    reasons_json(p->reasons)));
+	j = json_pack("{s:s, s:I, s:o}", "since", moment_timestamp(&now, p->since, since),
+		      "duration_ms", (json_int_t)moment_ms_since(&now, p->since), "reasons",
+		      reasons_json(p->reasons));
 	json_object_update_new(j, attack_json(&f));
+	return j;
+}
+
+json_t *detect_attack_json(struct detect *d, u16 service)
+{
+	struct pressure p;
+
+	if (!watched_at(d, service) || maps_pressure(d->maps, service, &p) ||
+	    p.state != PRESSURE_ATTACK)
+		return NULL;
+	detect_look_again(d, service);
+	return present_attack(d, service, &p);
 }
 
 static json_t *service_json(struct detect *d, u16 i)
@@ -552,8 +564,25 @@ static json_t *service_json(struct detect *d, u16 i)
 		      (json_int_t)(p.half_open > 0 ? p.half_open : 0), "syn_rate",
 		      (json_int_t)traffic_rate(&w->traffic));
 	if (attacked)
-		add_attack(d, i, &p, j);
+		json_object_update_new(j, present_attack(d, i, &p));
 	return j;
+}
+
+size_t detect_attacked(const struct detect *d, char *names, size_t size)
+{
+	struct pressure p;
+	size_t i, n = 0, used = 0;
+
+	names[0] = 0;
+	for (i = 1; i < SYNSTILE_MAX_SERVICES; i++) {
+		if (!d->of[i] || maps_pressure(d->maps, i, &p) || p.state != PRESSURE_ATTACK)
+			continue;
+		if (used < size)
+			used += snprintf(names + used, size - used, "%s%s", n ? ", " : "",
+					 d->of[i]->service.name);
+		n++;
+	}
+	return n;
 }
 
 json_t *detect_json(struct detect *d)

@@ -41,8 +41,16 @@ void detect_look_again(struct detect *d, u16 service);
  * JUDGE_AFTER. */
 void detect_facts(struct detect *d, const struct event *e, struct attack_facts *f);
 
+/* The names of the services that are under attack now, with ", " between them, cut to `size`. How
+ * many there are. */
+size_t detect_attacked(const struct detect *d, char *names, size_t size);
+
+/* What is known of the present attack on a service: "since", "duration_ms", "reasons", and
+ * attack_json(); NULL: it is not under attack. */
+json_t *detect_attack_json(struct detect *d, u16 service);
+
 /* GET /v1/detection: {"services": [{"service": "80", "port": 80, "state": "attack", ...}]}; see
- * docs/synstile.8, "attack". */
+ * docs/api.md. */
 json_t *detect_json(struct detect *d);
 
 #endif

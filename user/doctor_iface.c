@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 
 #include "datapath.h"
+#include "bridged.h"
 #include "doctor.h"
 #include "doctor_needs.h"
 
@@ -124,9 +125,22 @@ static void look_at_checksums(struct looked_at *l)
 
 	if (probe_offload(l->name, "rx-checksum", &fixed) || l->veth)
 		return;
+	if (fixed) /* a bond, a VLAN: those below it decide */
+		return;
 	doctor_say(l->d, HEALTH_WARN, interface, l->name,
 		   "receive checksums are computed by the CPU");
 	doctor_mend_inside(l->d, "ethtool -K %s rx on", l->name);
+}
+
+static void look_at_bridge(struct looked_at *l)
+{
+	if (!bridged(l->link.ifindex))
+		return;
+	doctor_say(
+		l->d, HEALTH_WARN, interface, l->name,
+		"it is a port of a bridge, which own cookies do not survive: attached here, "
+		"synstile uses the kernel's, which keep fewer TCP options; attached to the bridge "
+		"itself it can use its own");
 }
 
 static void look_at_mtu(struct looked_at *l)
@@ -242,6 +256,7 @@ static void look_at(struct doctor *d, const char *name)
 	look_at_merging(&l);
 	look_at_tags(&l);
 	look_at_checksums(&l);
+	look_at_bridge(&l);
 	look_at_mtu(&l);
 	look_at_xdp(&l);
 	look_at_tcx(&l, true);
@@ -260,7 +275,7 @@ static int collect(const struct link *link, void *arg)
 	struct up *up = arg;
 	void *more;
 
-	if (!link->up || link->loopback)
+	if (!link->up || !link->ethernet)
 		return 0;
 	if (up->n == up->room) {
 		more = reallocarray(up->names, up->room * 2 + 16, sizeof(*up->names));
@@ -287,7 +302,6 @@ void doctor_interfaces(struct doctor *d, char **names, int n)
 	for (k = 0; k < up.n; k++)
 		look_at(d, up.names[k]);
 	if (!up.n)
-		doctor_say(d, HEALTH_WARN, interface, "none",
-			   "no interface is up but the loopback");
+		doctor_say(d, HEALTH_WARN, interface, "none", "no Ethernet interface is up");
 	free(up.names);
 }

@@ -33,7 +33,7 @@ static int collect_name(const struct link *link, void *arg)
 {
 	struct names *n = arg;
 
-	if (n->n < 256 && !link->loopback) {
+	if (n->n < 256 && link->ethernet) {
 		strcpy(n->text[n->n], link->name);
 		n->list[n->n] = n->text[n->n];
 		n->n++;
@@ -61,6 +61,12 @@ int needs_interface(const struct instance *in, const char *name, struct link *li
 		return no_such_interface(in, name);
 	if (link->loopback)
 		return fail(EINVAL, "%s: a loopback interface carries no traffic from outside",
+			    name);
+	if (!link->ethernet)
+		return fail(EINVAL,
+			    "%s: its packets have no Ethernet header (a tunnel, such as tun or "
+			    "WireGuard): synstile cannot read them; attach to the interface that "
+			    "faces the clients",
 			    name);
 	return 0;
 }

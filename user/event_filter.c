@@ -6,6 +6,7 @@
 
 #include "event_filter.h"
 #include "event_names.h"
+#include "flow_id.h"
 #include "log.h"
 
 int event_filter_types(struct event_filter *f, const char *list)
@@ -55,9 +56,45 @@ int event_filter_host(struct event_filter *f, const char *text)
 	return 0;
 }
 
+int event_filter_flow(struct event_filter *f, const char *text)
+{
+	char *end;
+
+	f->flow = strtoull(text, &end, 10);
+	f->has_flow = text[0] >= '0' && text[0] <= '9' && !*end;
+	return f->has_flow ? 0
+			   : fail(EINVAL,
+				  "\"%.40s\" is not a flow_id, as events and `conns -j` "
+				  "have it",
+				  text);
+}
+
+/* Is it a name at all? Which services there are may change any moment. */
+int event_filter_service(struct event_filter *f, const char *text)
+{
+	size_t n =
+		strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+
+	if (!n || text[n] || n >= sizeof(f->service))
+		return fail(
+			EINVAL,
+			"\"%.40s\" is not the name of a service (1 to %zu letters, digits, '-', "
+			"'_' and '.')",
+			text, sizeof(f->service) - 1);
+	memcpy(f->service, text, n + 1);
+	return 0;
+}
+
+/* Those that tell of a connection. */
+#define OF_FLOWS                                                                                   \
+	(1u << EVENT_TCP_STATE | 1u << EVENT_HALF_OPEN_TIMEOUT | 1u << EVENT_RETRANSMISSION |      \
+	 1u << EVENT_KEEPALIVE)
+
 u32 event_filter_mask(const struct event_filter *f)
 {
-	return f->types ? f->types : EVENT_TYPES_DEFAULT;
+	u32 types = f->types ? f->types : EVENT_TYPES_DEFAULT;
+
+	return f->has_flow ? types & (OF_FLOWS | 1u << EVENT_LOST) : types;
 }
 
 static bool same_addr(const struct addr *a, const struct addr *b)
@@ -65,9 +102,22 @@ static bool same_addr(const struct addr *a, const struct addr *b)
 	return !memcmp(a, b, sizeof(*a));
 }
 
-bool event_filter_match(const struct event_filter *f, const struct event *e, u16 service_port)
+bool event_filter_same(const struct event_filter *a, const struct event_filter *b)
+{
+	return event_filter_mask(a) == event_filter_mask(b) && a->port == b->port &&
+	       a->has_host == b->has_host && (!a->has_host || same_addr(&a->host, &b->host)) &&
+	       a->has_flow == b->has_flow && (!a->has_flow || a->flow == b->flow) &&
+	       !strcmp(a->service, b->service);
+}
+
+bool event_filter_match(const struct event_filter *f, const struct event *e, u16 service_port,
+			const char *service)
 {
 	if (!(event_filter_mask(f) & 1u << e->type))
+		return false;
+	if (f->has_flow && flow_id(&e->key, e->opened) != f->flow)
+		return false;
+	if (f->service[0] && strcmp(f->service, service))
 		return false;
 	if (f->port && f->port != ntohs(e->key.remote_port) &&
 	    f->port != ntohs(e->key.local_port) && f->port != service_port)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * An event as a line of JSON, in the words of Suricata's EVE where it has one; see "EVENTS" in
- * docs/synstile.8. There may be 100,000 of them in a second, hence no tree of
+ * synstile-events(5). There may be 100,000 of them in a second, hence no tree of
  * JSON values: addresses, integers and fixed words are written straight into the line.
  */
 #ifndef SYNSTILE_EVENT_JSON_H

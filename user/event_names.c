@@ -45,6 +45,12 @@ const char *const reason_names[ATTACK_REASONS] = {
 	"half_open", "syn_rate", "completion", "distinct_sources", "queue_overflow",
 };
 
+const char *const reason_words[ATTACK_REASONS] = {
+	"too many half-open connections",       "too many SYNs a second",
+	"too few handshakes are completed",     "too many sources that do not complete",
+	"the kernel's request queue overflows",
+};
+
 _Static_assert(ATTACK_QUEUE == 1 << (ATTACK_REASONS - 1), "the last one");
 
 int event_type_parse(const char *text)

@@ -14,6 +14,8 @@ extern const char *const admit_names[ADMIT_COUNT];
 #define ATTACK_REASONS 5
 /* Index: bit of enum attack_reason. */
 extern const char *const reason_names[ATTACK_REASONS];
+/* The same for people: "too many half-open connections". */
+extern const char *const reason_words[ATTACK_REASONS];
 
 /* enum event_type, or -EINVAL with a reason that tells what there is. */
 int event_type_parse(const char *text);

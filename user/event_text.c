@@ -301,12 +301,18 @@ static void print_lost(FILE *to, json_t *event)
 	fputs(" LOST:", to);
 	json_object_foreach (json_object_get(event, "lost"), type, stages)
 		json_object_foreach (stages, stage, n) {
-			fprintf(to, "%s %lld %s (%s)", more ? "," : "",
-				(long long)json_integer_value(n), type, stage);
+			fprintf(to, "%s ", more ? "," : "");
+			if (json_is_null(n))
+				fputs("an unknown number of", to);
+			else
+				fprintf(to, "%lld", (long long)json_integer_value(n));
+			fprintf(to, " %s (%s)", type, stage);
 			more = true;
 		}
 	if (text_of(json_object_get(event, "synstile"), "since"))
 		fputs(" since synstile was attached", to);
+	if (text_of(json_object_get(event, "synstile"), "after"))
+		fprintf(to, " after %s", text_of(json_object_get(event, "synstile"), "after"));
 }
 
 static const struct {

@@ -14,6 +14,7 @@
 #define LASTING_NS (1 * NS_PER_SEC) /* a difference that lasts longer is one */
 #define WALK_NS    (15 * NS_PER_MS) /* at a time: events wait for us */
 #define COST       50               /* one part of the time in so many is ours */
+#define LATELY_NS  (5 * NS_PER_SEC)
 #define CALM_NS    (5 * NS_PER_SEC) /* without a difference: it is over */
 
 /* A connection that only one of both has. */
@@ -42,7 +43,7 @@ struct half_open {
 	struct doubt *doubts; /* by key */
 	size_t n_doubts;
 	bool walking;
-	u64 checked, next; /* monotonic ns */
+	u64 counted, checked, next; /* monotonic ns */
 };
 
 struct half_open *half_open_new(const struct maps *m)
@@ -93,6 +94,8 @@ static int count(struct half_open *h, bool *differ)
 		s->kernel = kernel[i];
 		*differ |= half_open_of(&s->ours) != s->kernel;
 	}
+	if (!err)
+		h->counted = monotonic_now();
 	return err;
 }
 
@@ -222,7 +225,7 @@ static void conclude(struct half_open *h, u64 now)
 
 int half_open_check(struct half_open *h)
 {
-	u64 now = monotonic_now();
+	u64 now = monotonic_now(), began = cpu_now();
 	bool differ;
 	int err;
 
@@ -234,8 +237,17 @@ int half_open_check(struct half_open *h)
 	if (!err)
 		conclude(h, now);
 	h->checked = now;
-	h->next = now + (monotonic_now() - now) * COST;
+	/* our own work: that others kept the CPU busy is no reason to look less often */
+	h->next = now + (cpu_now() - began) * COST;
 	return err;
+}
+
+u32 half_open_kernel(const struct half_open *h, u16 service)
+{
+	if (!h->counted || elapsed(monotonic_now(), h->counted) > LATELY_NS)
+		return UINT32_MAX;
+	/* one that was not there then has none that were counted */
+	return service_name(&h->names, service) ? h->of[service].kernel : UINT32_MAX;
 }
 
 json_t *half_open_json(const struct half_open *h)

@@ -25,6 +25,9 @@ void half_open_free(struct half_open *h);
  * nothing for a while. -errno with a reason. */
 int half_open_check(struct half_open *h);
 
+/* The kernel's half-open connections to this service, as last counted; UINT32_MAX: not lately. */
+u32 half_open_kernel(const struct half_open *h, u16 service);
+
 /* {"services": [{"service": "80", "port": 80, "half_open": 3, "answered": 3, "kernel": 3,
  *   "only_synstile": 0, "only_kernel": 0, "differs_ms": 0, "why": null}],
  *  "checked_ms_ago": 120} */

@@ -55,24 +55,32 @@ int encode_name(char *buf, size_t size, const char *name)
 	return 0;
 }
 
-static int enter(const char *name)
+static int netns_path(const char *name, char *path, size_t size)
 {
-	char path[512];
-	int fd, err;
-
 	if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
 		return fail(
 			EINVAL,
 			"\"%s\" is not the name of a network namespace; `ip netns list` shows them",
 			name);
-	err = format(path, sizeof(path), NETNS_DIR "/%s", name);
+	return format(path, size, NETNS_DIR "/%s", name);
+}
+
+static int no_netns(const char *name, const char *path)
+{
+	return fail(errno, "no network namespace \"%s\" (%s: %s); `ip netns list` shows them", name,
+		    path, strerror(errno));
+}
+
+static int enter(const char *name)
+{
+	char path[512];
+	int fd, err = netns_path(name, path, sizeof(path));
+
 	if (err)
 		return err;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return fail(errno,
-			    "no network namespace \"%s\" (%s: %s); `ip netns list` shows them",
-			    name, path, strerror(errno));
+		return no_netns(name, path);
 	err = setns(fd, CLONE_NEWNET);
 	if (err)
 		err = fail(errno, "cannot enter network namespace \"%s\": %s%s", name,
@@ -122,6 +130,8 @@ static void set_sock(struct instance *in, const char *encoded)
 	u64 hash = 0xcbf29ce484222325ULL;
 	const char *at;
 
+	if (!strcmp(encoded, "host"))
+		encoded = "control"; /* the one that everybody asks */
 	if (snprintf(in->sock, sizeof(in->sock), RUN_DIR "/%s.sock", encoded) <
 	    (int)sizeof(in->sock))
 		return;
@@ -177,6 +187,47 @@ int instance_open(struct instance *in, const char *netns)
 		err = fail(errno, "/proc/self/ns/net: %s; is /proc mounted?", strerror(errno));
 	else
 		err = format(in->name, sizeof(in->name), "ns-inode-%lu", (unsigned long)st.st_ino);
+	return err ? err : set_paths(in);
+}
+
+/* The named one, from outside. */
+static int name_other(struct instance *in, const char *netns)
+{
+	char path[512];
+	int err = netns_path(netns, path, sizeof(path));
+
+	if (err)
+		return err;
+	if (access(path, F_OK))
+		return no_netns(netns, path);
+	if (same_file(path, "/proc/1/ns/net"))
+		return 0; /* the host's, by another name */
+	return format(in->netns, sizeof(in->netns), "%s", netns);
+}
+
+int instance_named(struct instance *in, const char *netns)
+{
+	struct stat own, host;
+	bool elsewhere;
+	int err;
+
+	memset(in, 0, sizeof(*in));
+	in->lock_fd = -1;
+	err = netns ? name_other(in, netns) : 0;
+	elsewhere =
+		!stat("/proc/1/ns/net", &host) && !same_file("/proc/1/ns/net", "/proc/self/ns/net");
+	if (!err && elsewhere && !in->netns[0])
+		own_name(in->netns, sizeof(in->netns));
+	if (err)
+		return err;
+	if (in->netns[0])
+		err = format(in->name, sizeof(in->name), "ns-%s", in->netns);
+	else if (!elsewhere)
+		err = format(in->name, sizeof(in->name), "host");
+	else if (stat("/proc/self/ns/net", &own))
+		err = fail(errno, "/proc/self/ns/net: %s; is /proc mounted?", strerror(errno));
+	else
+		err = format(in->name, sizeof(in->name), "ns-inode-%lu", (unsigned long)own.st_ino);
 	return err ? err : set_paths(in);
 }
 
@@ -314,7 +365,9 @@ static int open_lock(const char *path)
 {
 	int fd;
 
-	if (mkdir(RUN_DIR, 0755) && errno != EEXIST)
+	if (!mkdir(RUN_DIR, 0755))
+		chmod(RUN_DIR, 0755); /* whatever the umask: group synstile goes through it */
+	else if (errno != EEXIST)
 		return fail(errno, "cannot create %s: %s", RUN_DIR, strerror(errno));
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0 && errno == ENOENT)

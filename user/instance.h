@@ -24,7 +24,8 @@ struct instance {
 	char policy[512];  /* STATE_DIR/<name>.policy.json */
 	char lock[512];    /* RUN_DIR/<name>.lock */
 	char pid[512];     /* RUN_DIR/<name>.pid */
-	char sock[108];    /* RUN_DIR/<name>.sock: the agent's API; all that a sun_path holds */
+	char sock[108];    /* RUN_DIR/<name>.sock, control.sock of the host: the agent's API; a
+			      sun_path */
 	u64 cookie;        /* SO_NETNS_COOKIE: tells a namespace from a later one of that name */
 	bool from_initial; /* the command was started in the initial namespace */
 	int lock_fd;       /* -1: not locked */
@@ -32,6 +33,9 @@ struct instance {
 
 /* Enters the named network namespace (NULL: stays) and fills in the names. */
 int instance_open(struct instance *in, const char *netns);
+/* Its names only, without entering it and without root. Who may not see which namespace this is
+ * (/proc/1 is root's) is taken to be in the host's. */
+int instance_named(struct instance *in, const char *netns);
 /* Is bpffs there? Mounts it if `may_mount` and that makes sense. -errno with a remedy. */
 int instance_bpffs(const struct instance *in, bool may_mount);
 /* False once a named namespace has lost its name, or no other process is in an unnamed one. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bridged.h"
 #include "host.h"
 #include "listeners.h"
 #include "log.h"
@@ -27,7 +28,8 @@ struct slot {
 
 struct listeners {
 	const struct maps *maps;
-	bool own_cookies, nat;
+	bool own_cookies;
+	enum service_held hindrance; /* of own cookies, for all services */
 	const struct published *published;
 	struct ports allowed;
 	struct host host;
@@ -77,7 +79,8 @@ static u16 take_index(struct listeners *l, struct slot *s, const char *name, u16
 }
 
 /* A service that had the addresses of another one until now goes on where that stopped: an attack
- * does not begin anew because a name or a bound is another. Nobody refers to the new one yet. */
+ * does not begin anew because a name or a bound is another. Nobody refers to the new one yet. What
+ * is counted begins with 0: those counts are of whoever had this index before. */
 static int start_fresh(struct listeners *l)
 {
 	struct pressure p;
@@ -94,6 +97,8 @@ static int start_fresh(struct listeners *l)
 		p.attacks = p.state == PRESSURE_ATTACK;
 		if (!err)
 			err = maps_set_pressure(l->maps, i, &p);
+		if (!err)
+			err = maps_forget_counts(l->maps, i);
 		l->fresh[i] = err;
 	}
 	return err;
@@ -322,8 +327,8 @@ static void end_slot(struct listeners *l, struct slot *s)
 		/* without a listener it keeps its bounds */
 		if (!s->heard[i] && have->backlog && !strcmp(have->name, want->name))
 			service_listens(want, s->values[i], have->backlog);
-		if (l->nat)
-			service_hold(want, HELD_NAT, l->host.syn_timeout_ms);
+		if (l->hindrance)
+			service_hold(want, l->hindrance, l->host.syn_timeout_ms);
 	}
 }
 
@@ -570,9 +575,19 @@ int listeners_refresh(struct listeners *l, bool addresses_changed)
 
 /* ---- another policy ---- */
 
-static bool is_nat_in_the_way(const struct listeners *l, const struct policy *p)
+/* What own cookies do not survive here, if anything is in their way. */
+static enum service_held find_hindrance(const struct listeners *l, const struct policy *p)
 {
-	return l->own_cookies && policy_protects(p) && nat_present();
+	size_t i;
+
+	if (!l->own_cookies || !policy_protects(p))
+		return HELD_NOT;
+	if (nat_present())
+		return HELD_NAT;
+	for (i = 0; i < l->host.n_ifaces; i++)
+		if (bridged(l->host.ifaces[i].ifindex))
+			return HELD_BRIDGE;
+	return HELD_NOT;
 }
 
 /* Memory only. */
@@ -584,7 +599,8 @@ static int plan_next(struct listeners *l, const struct policy *next)
 		return err;
 	next_slot(l)->policy = next;
 	/* what this policy protects must not break before it is looked for again */
-	l->nat |= is_nat_in_the_way(l, next);
+	if (!l->hindrance)
+		l->hindrance = find_hindrance(l, next);
 	l->stale = l->strict = true;
 	err = plan(l);
 	l->strict = false;
@@ -718,18 +734,24 @@ void listeners_set_published(struct listeners *l, const struct published *p, boo
 	l->stale |= changed;
 }
 
-void listeners_see_nat(struct listeners *l)
+void listeners_see_hindrance(struct listeners *l)
 {
-	bool nat = is_nat_in_the_way(l, l->slots[l->now].policy);
+	enum service_held now = find_hindrance(l, l->slots[l->now].policy);
 
-	if (nat && !l->nat)
-		warn("all ports are only observed: netfilter translates addresses here now, and "
-		     "with that the kernel resets the clients of own cookies; `synstile detach "
-		     "--all` and attach again, which then chooses the kernel's cookies");
-	else if (!nat && l->nat)
-		warn("netfilter translates no addresses any more: all ports are protected again");
-	l->stale |= nat != l->nat;
-	l->nat = nat;
+	if (now == l->hindrance)
+		return;
+	if (now)
+		warn("all ports are only observed: %s now, and with that the kernel resets the "
+		     "clients of own cookies; `synstile detach --all` and attach again, which "
+		     "then chooses the kernel's cookies",
+		     now == HELD_NAT ? "netfilter translates addresses here"
+				     : "an interface is the port of a bridge");
+	else
+		warn("%s any more: all ports are protected again",
+		     l->hindrance == HELD_NAT ? "netfilter translates no addresses"
+					      : "no interface is the port of a bridge");
+	l->hindrance = now;
+	l->stale = true;
 }
 
 void listeners_free(struct listeners *l)

@@ -25,9 +25,9 @@ struct listeners *listeners_new(const struct maps *m, const struct state *st,
 void listeners_free(struct listeners *l);
 /* Tells of interfaces that were attached, detached or renamed. */
 void listeners_set_state(struct listeners *l, const struct state *st);
-/* Looks for NAT, which own cookies do not survive (nat.h): with it, services are only observed from
- * the next refresh on. */
-void listeners_see_nat(struct listeners *l);
+/* Looks for what own cookies do not survive (nat.h, bridged.h): with it, services are only observed
+ * from the next refresh on. */
+void listeners_see_hindrance(struct listeners *l);
 /* Ports that can only be observed, for their traffic is led to a container. It may change while it
  * lives: then `changed`. */
 void listeners_set_published(struct listeners *l, const struct published *p, bool changed);

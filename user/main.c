@@ -50,7 +50,8 @@ static const struct command {
 	 "      --state STATE               only with an end in this state (such as FIN-WAIT-1)\n"
 	 "  -p, --port N                    only to or from this port\n"
 	 "  -H, --host ADDRESS              only to or from this address\n"
-	 "      --sort age|bytes|rtx        oldest first; most bytes, most retransmissions first\n"
+	 "      --sort age|bytes|rtx|newest\n"
+	 "                                  oldest, most bytes, most rtx, or youngest first\n"
 	 "      --limit N                   no more than N; 0: all (default: 1000, with -j all)\n"
 	 "  -j, --json                      for programs: everything that is known\n"},
 	{"events", cmd_events, "[-f] [-j] [OPTION...]",
@@ -62,7 +63,9 @@ static const struct command {
 	 "                                  10 with --follow)\n"
 	 "  -t, --type T[,T]...             only these types (default: all but stats)\n"
 	 "  -p, --port N                    only to or from this port\n"
-	 "  -H, --host ADDRESS              only to or from this address\n"},
+	 "  -H, --host ADDRESS              only to or from this address\n"
+	 "  -s, --service NAME              only of this service\n"
+	 "      --flow FLOW_ID              only of this connection\n"},
 	{"policy", cmd_policy, "check|show|diff|apply [FILE] [-j]",
 	 "the policy file: check it, apply it; what is in force",
 	 "  check [FILE]                    say what is wrong with it, all at once; needs no root\n"
@@ -204,7 +207,7 @@ int common_failed(int err)
 }
 
 /* CAP_NET_ADMIN and CAP_SYS_ADMIN: attaching, pinning, mounting, entering namespaces. */
-static bool privileged(void)
+bool common_privileged(void)
 {
 	const unsigned long long needed = 1ULL << 12 | 1ULL << 21;
 	unsigned long long effective = 0;
@@ -220,13 +223,18 @@ static bool privileged(void)
 
 int common_open(struct instance *in)
 {
-	if (!privileged())
+	if (!common_privileged())
 		return fail(EPERM, geteuid() ? "only root can do this; try `sudo synstile ...`"
 					     : "root lacks capabilities here (CAP_SYS_ADMIN and "
 					       "CAP_NET_ADMIN are "
 					       "needed); run it outside the container");
 	datapath_init();
 	return instance_open(in, chosen_netns);
+}
+
+int common_open_client(struct instance *in)
+{
+	return instance_named(in, chosen_netns);
 }
 
 int main(int argc, char **argv)

@@ -27,10 +27,11 @@ const char *const verdict_helps[V_COUNT] = {
 
 void maps_close(struct maps *m)
 {
-	int *fds[] = {&m->flows,    &m->filter,   &m->listeners, &m->ports,  &m->services,
-		      &m->pressure, &m->settings, &m->shared,    &m->census, &m->events,
-		      &m->lost,     &m->oddities, &m->doubts,    &m->load,   &m->rules,
-		      &m->prefixes, &m->verified, &m->distinct,  &m->samples};
+	int *fds[] = {&m->flows,     &m->filter,   &m->listeners, &m->ports,   &m->services,
+		      &m->pressure,  &m->settings, &m->shared,    &m->census,  &m->events,
+		      &m->lost,      &m->oddities, &m->doubts,    &m->load,    &m->rules,
+		      &m->prefixes,  &m->verified, &m->distinct,  &m->samples, &m->listed,
+		      &m->handshakes};
 	size_t i;
 
 	for (i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
@@ -136,7 +137,12 @@ int maps_pressure(const struct maps *m, u32 index, struct pressure *p)
 
 int maps_pressures(const struct maps *m, struct pressure all[SYNSTILE_MAX_SERVICES])
 {
-	return get_many(m->pressure, 0, SYNSTILE_MAX_SERVICES, all);
+	return maps_first_pressures(m, SYNSTILE_MAX_SERVICES, all);
+}
+
+int maps_first_pressures(const struct maps *m, u32 n, struct pressure *first)
+{
+	return get_many(m->pressure, 0, n, first);
 }
 
 int maps_set_pressure(const struct maps *m, u32 index, const struct pressure *p)
@@ -151,7 +157,12 @@ int maps_census(const struct maps *m, u32 service, struct census *c)
 
 int maps_censuses(const struct maps *m, struct census all[SYNSTILE_MAX_SERVICES])
 {
-	return get_many(m->census, 0, SYNSTILE_MAX_SERVICES, all);
+	return maps_first_censuses(m, SYNSTILE_MAX_SERVICES, all);
+}
+
+int maps_first_censuses(const struct maps *m, u32 n, struct census *first)
+{
+	return get_many(m->census, 0, n, first);
 }
 
 int maps_listeners(const struct maps *m, listener_fn fn, void *arg)
@@ -257,25 +268,39 @@ int maps_add_flow(const struct maps *m, const struct flow_key *key, const struct
 	return err == -EEXIST ? 0 : err;
 }
 
+/* The first `n` entries of a per-CPU array, each `size` bytes (a multiple of 8) for every CPU, with
+ * one call; to be freed. */
+static int get_many_each(int fd, u32 n, size_t size, void **values, int *cpus)
+{
+	int err;
+
+	*cpus = libbpf_num_possible_cpus();
+	if (*cpus < 0)
+		return *cpus;
+	*values = calloc((size_t)n * *cpus, size);
+	if (!*values)
+		return -ENOMEM;
+	err = get_many(fd, 0, n, *values);
+	if (err)
+		free(*values);
+	return err;
+}
+
 /* Adds the first `n` values of a per-CPU array of u64 to `sum`. */
 static int add_all(int fd, u64 *sum, u32 n)
 {
-	int cpus = libbpf_num_possible_cpus(), cpu, err = 0;
+	int cpus, cpu, err;
 	u64 *values;
 	u32 i;
 
-	if (cpus < 0)
-		return cpus;
-	values = calloc(cpus, sizeof(*values));
-	if (!values)
-		return -ENOMEM;
-	for (i = 0; !err && i < n; i++) {
-		err = get(fd, i, values);
-		for (cpu = 0; !err && cpu < cpus; cpu++)
-			sum[i] += values[cpu];
-	}
+	err = get_many_each(fd, n, sizeof(*values), (void **)&values, &cpus);
+	if (err)
+		return err;
+	for (i = 0; i < n; i++)
+		for (cpu = 0; cpu < cpus; cpu++)
+			sum[i] += values[i * cpus + cpu];
 	free(values);
-	return err;
+	return 0;
 }
 
 int maps_add_counters(int fd, u64 sum[SYNSTILE_COUNTERS])
@@ -326,6 +351,65 @@ int maps_load(const struct maps *m, u32 service, u64 sum[LOAD_KINDS])
 			sum[kind] += values[cpu].n[kind];
 	free(values);
 	return 0;
+}
+
+int maps_loads(const struct maps *m, u32 n, u64 (*sum)[LOAD_KINDS])
+{
+	struct load *values;
+	int cpus, cpu, kind, err;
+	u32 i;
+
+	memset(sum, 0, n * sizeof(*sum));
+	err = get_many_each(m->load, n, sizeof(*values), (void **)&values, &cpus);
+	if (err)
+		return err;
+	for (i = 0; i < n; i++)
+		for (cpu = 0; cpu < cpus; cpu++)
+			for (kind = 0; kind < LOAD_KINDS; kind++)
+				sum[i][kind] += values[i * cpus + cpu].n[kind];
+	free(values);
+	return 0;
+}
+
+int maps_handshakes(const struct maps *m, u32 entry, struct handshakes *sum)
+{
+	struct handshakes *values;
+	int cpus, cpu, err;
+	size_t i;
+
+	memset(sum, 0, sizeof(*sum));
+	err = get_each(m->handshakes, entry, sizeof(*values), (void **)&values, &cpus);
+	if (err)
+		return err;
+	for (cpu = 0; cpu < cpus; cpu++)
+		for (i = 0; i < sizeof(*sum) / sizeof(u64); i++)
+			((u64 *)sum)[i] += ((const u64 *)&values[cpu])[i];
+	free(values);
+	return 0;
+}
+
+static int put_nothing(int fd, u32 index, size_t size)
+{
+	int cpus = libbpf_num_possible_cpus(), err;
+	void *nothing;
+
+	if (cpus < 0)
+		return cpus;
+	nothing = calloc(cpus, size);
+	if (!nothing)
+		return -ENOMEM;
+	err = put(fd, index, nothing);
+	free(nothing);
+	return err;
+}
+
+int maps_forget_counts(const struct maps *m, u32 service)
+{
+	int err = put_nothing(m->load, service, sizeof(struct load));
+
+	if (!err && handshake_entry(service) != HANDSHAKE_OTHERS)
+		err = put_nothing(m->handshakes, service, sizeof(struct handshakes));
+	return err;
 }
 
 int maps_distinct(const struct maps *m, u32 service, struct distinct *d)

@@ -5,6 +5,8 @@
 
 #include <synstile/event.h>
 #include <synstile/flow_filter.h>
+#include <synstile/handshake.h>
+#include <synstile/half_open.h>
 #include <synstile/oddity.h>
 #include <synstile/service.h>
 #include <synstile/settings.h>
@@ -15,12 +17,12 @@
 struct maps {
 	int flows, filter, listeners, ports, services, pressure, settings, shared;
 	int census, events, lost, oddities, doubts;
-	int load, rules, prefixes, verified, distinct, samples;
+	int load, rules, prefixes, verified, distinct, samples, listed, handshakes;
 };
 
 #define NO_MAPS                                                                                    \
 	{                                                                                          \
-		-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1         \
+		-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 \
 	}
 
 void maps_close(struct maps *m);
@@ -43,13 +45,22 @@ int maps_port(const struct maps *m, u16 port, struct port_entry *value);
 int maps_ports(const struct maps *m, struct port_entry all[65536]);
 int maps_pressure(const struct maps *m, u32 index, struct pressure *p);
 int maps_pressures(const struct maps *m, struct pressure all[SYNSTILE_MAX_SERVICES]);
+/* The first `n`: of indices from 0 on. */
+int maps_first_pressures(const struct maps *m, u32 n, struct pressure *first);
 /* For an index to which nothing refers: what the datapath counts meanwhile would be lost. */
 int maps_set_pressure(const struct maps *m, u32 index, const struct pressure *p);
 int maps_census(const struct maps *m, u32 service, struct census *c);
 int maps_censuses(const struct maps *m, struct census all[SYNSTILE_MAX_SERVICES]);
+int maps_first_censuses(const struct maps *m, u32 n, struct census *first);
 
 /* Sums over all CPUs; they only ever grow. */
 int maps_load(const struct maps *m, u32 service, u64 sum[LOAD_KINDS]);
+/* The same of the first `n` services, index 0 included. */
+int maps_loads(const struct maps *m, u32 n, u64 (*sum)[LOAD_KINDS]);
+/* `entry`: see handshake_entry(). */
+int maps_handshakes(const struct maps *m, u32 entry, struct handshakes *sum);
+/* For an index to which nothing refers: load and handshakes are counted from 0 again. */
+int maps_forget_counts(const struct maps *m, u32 service);
 int maps_distinct(const struct maps *m, u32 service, struct distinct *d);
 
 /* Calls fn for each SYN that was sampled at `since` or later (ns, monotonic), of all services and

@@ -10,6 +10,7 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <net/if_arp.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -377,6 +378,8 @@ static void link_kind(const struct nlattr *info, struct link *link)
 	mnl_attr_for_each_nested (a, info) {
 		if (mnl_attr_get_type(a) == IFLA_INFO_KIND)
 			strncpy(link->kind, mnl_attr_get_str(a), sizeof(link->kind) - 1);
+		if (mnl_attr_get_type(a) == IFLA_INFO_SLAVE_KIND)
+			strncpy(link->port_of, mnl_attr_get_str(a), sizeof(link->port_of) - 1);
 	}
 }
 
@@ -385,7 +388,8 @@ static int on_link(const struct nlmsghdr *nlh, void *arg)
 	const struct ifinfomsg *m = mnl_nlmsg_get_payload(nlh);
 	struct link link = {.ifindex = m->ifi_index,
 			    .up = m->ifi_flags & IFF_UP,
-			    .loopback = m->ifi_flags & IFF_LOOPBACK};
+			    .loopback = m->ifi_flags & IFF_LOOPBACK,
+			    .ethernet = m->ifi_type == ARPHRD_ETHER};
 	struct dump *d = arg;
 	const struct nlattr *a;
 

@@ -55,8 +55,10 @@ struct link {
 	u32 mtu;
 	bool up;
 	bool loopback;
+	bool ethernet;    /* its packets begin with an Ethernet header */
 	bool netns_lower; /* `lower` is in another namespace */
 	char kind[16];    /* "veth", "vlan", ... or "" */
+	char port_of[16]; /* kind of the device that it is a port of: "bridge", "bond", ... or "" */
 };
 
 typedef int (*link_fn)(const struct link *link, void *arg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The policy: what an operator wants, read from one YAML file (and the list files that it names).
- * Knows no map and no kernel; docs/synstile.yaml.5 is its manual.
+ * Knows no map and no kernel; synstile.yaml(5) is its manual.
  *
  * Every value knows where it came from, so that `policy show` can say so, and so that what nobody
  * chose may follow the host (a listener's backlog, a sysctl).

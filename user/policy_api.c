@@ -17,15 +17,22 @@ static bool is_set(const struct evkeyvalq *query, const char *name)
 	return value && !strcmp(value, "1");
 }
 
-void policy_api_get(struct inforce *f, struct evhttp_request *req, const struct evkeyvalq *query)
+json_t *policy_api_brief(const struct inforce *f)
 {
 	const struct standing *s = &f->now;
-	const char *file = policy_file_name(s->policy);
-	json_t *j = json_pack("{s:I, s:s, s:s?, s:s?}", "generation", (json_int_t)s->generation,
-			      "applied", s->applied, "file", file, "trouble", f->trouble);
 
+	return json_pack("{s:I, s:s, s:s?, s:s?}", "generation", (json_int_t)s->generation,
+			 "applied", s->applied, "file", policy_file_name(s->policy), "trouble",
+			 f->trouble);
+}
+
+void policy_api_get(struct inforce *f, struct evhttp_request *req, const struct evkeyvalq *query)
+{
+	json_t *j = api_head(f->in->name);
+
+	json_object_update_new(j, policy_api_brief(f));
 	if (!is_set(query, "brief"))
-		json_object_set_new(j, "policy", policy_json(s->policy));
+		json_object_set_new(j, "policy", policy_json(f->now.policy));
 	api_reply(req, HTTP_OK, j);
 }
 
@@ -65,7 +72,7 @@ static void refuse(struct evhttp_request *req, int err)
 void policy_api_put(struct inforce *f, struct evhttp_request *req, const struct evkeyvalq *query)
 {
 	struct policy *next = read_body(req);
-	json_t *changes = NULL, *notes = NULL;
+	json_t *changes = NULL, *notes = NULL, *j;
 	int err;
 
 	if (!next)
@@ -87,7 +94,9 @@ void policy_api_put(struct inforce *f, struct evhttp_request *req, const struct 
 		refuse(req, err);
 		return;
 	}
-	api_reply(req, HTTP_OK,
-		  json_pack("{s:I, s:o, s:o}", "generation", (json_int_t)f->now.generation,
-			    "changes", changes, "notes", notes));
+	j = api_head(f->in->name);
+	json_object_update_new(j, json_pack("{s:I, s:o, s:o}", "generation",
+					    (json_int_t)f->now.generation, "changes", changes,
+					    "notes", notes));
+	api_reply(req, HTTP_OK, j);
 }

@@ -9,6 +9,8 @@
 /* A policy with its list files (policy_bundle()), as JSON. */
 #define POLICY_BODY_MOST (32 << 20)
 
+/* {"generation":, "applied":, "file": (null: built in), "trouble": (null: none)} */
+json_t *policy_api_brief(const struct inforce *f);
 /* {"generation":, "applied":, "file": (null: built in), "trouble": (null: none), "policy":
  * policy_json()}; ?brief=1: without the policy. */
 void policy_api_get(struct inforce *f, struct evhttp_request *req, const struct evkeyvalq *query);

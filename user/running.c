@@ -33,54 +33,63 @@ static int open_state(struct running *r)
 	return not_running(&r->in, "; what is left is of an earlier namespace of this name");
 }
 
-int running_open(struct running *r)
+/* What is attached, as root sees it. */
+static int find_attached(struct running *r)
 {
-	int status, err = common_open(&r->in);
+	int status, err = instance_bpffs(&r->in, false);
 
-	if (err)
-		return common_failed(err);
-	err = instance_bpffs(&r->in, false);
 	if (err) /* no bpffs in sight: no pins, or they are hidden from us */
 		return r->in.from_initial ? not_running(&r->in, "") : common_failed(err);
 	status = open_state(r);
-	if (status)
-		return status;
-	err = datapath_maps(&r->in, &r->maps);
+	r->root = !status;
+	return status;
+}
+
+int running_find(struct running *r)
+{
+	int err;
+
+	*r = (struct running){.maps = NO_MAPS};
+	err = common_privileged() ? common_open(&r->in) : common_open_client(&r->in);
+	if (err)
+		return common_failed(err);
+	return common_privileged() ? find_attached(r) : STATUS_OK;
+}
+
+int running_maps(struct running *r)
+{
+	int err = datapath_maps(&r->in, &r->maps);
+
 	if (!err)
 		return STATUS_OK;
-	state_free(&r->st);
 	return err == -ENOENT
 		       ? not_running(&r->in, ": its pins are gone; `synstile detach --all` removes "
 					     "the rest")
 		       : common_failed(err);
 }
 
-static json_t *ask_agent(const struct running *r, const char *path)
+int running_without(const struct running *r, int err)
 {
-	json_t *answer;
+	bool none = err == -ECONNREFUSED;
 
-	if (!instance_agent(&r->in))
-		return json_null();
-	if (!client_get(&r->in, path, &answer))
-		return answer;
-	debug("%s", fail_reason(0));
+	if (!r->root) {
+		common_failed(err);
+		return none ? STATUS_NOT_RUNNING : STATUS_FAILED;
+	}
+	if (!none)
+		warn("%s; reading the maps instead", fail_reason(err));
 	fail_clear();
-	return json_null();
+	return STATUS_OK;
 }
 
-json_t *running_half_open(const struct running *r)
+int running_ask(struct running *r, const char *path, json_t **answer)
 {
-	return ask_agent(r, "/v1/half-open");
-}
+	int err = client_get(&r->in, path, answer);
 
-json_t *running_detection(const struct running *r)
-{
-	return ask_agent(r, "/v1/detection");
-}
-
-json_t *running_timeouts(const struct running *r)
-{
-	return ask_agent(r, "/v1/timeouts");
+	if (!err)
+		return STATUS_OK;
+	*answer = NULL;
+	return running_without(r, err);
 }
 
 void running_close(struct running *r)

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@ static void become_agent(const struct instance *in, int errors)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
+	/* a service manager that watches the command is not to hear of the agent */
+	unsetenv("NOTIFY_SOCKET");
 	if (chdir("/") || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(errors, 2) < 0)
 		_exit(STATUS_FAILED);
 	close_range(3, ~0U, 0); /* above all the instance's lock */

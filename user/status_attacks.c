@@ -7,13 +7,6 @@
 #include "moment.h"
 #include "status_attacks.h"
 
-/* For people, in the order of reason_names[]. */
-static const char *const reason_words[ATTACK_REASONS] = {
-	"too many half-open connections",       "too many SYNs a second",
-	"too few handshakes are completed",     "too many sources that do not complete",
-	"the kernel's request queue overflows",
-};
-
 /* ---- collecting ---- */
 
 static bool is_attacked(json_t *service)
@@ -56,13 +49,9 @@ static json_t *attacks_in_maps(const struct maps *m)
 	return list;
 }
 
-json_t *status_attacks_json(const struct running *r)
+json_t *status_attacks_json(const struct maps *m, json_t *detection)
 {
-	json_t *detection = running_detection(r);
-	json_t *list = json_is_null(detection) ? attacks_in_maps(&r->maps) : attacks_of(detection);
-
-	json_decref(detection);
-	return list;
+	return detection ? attacks_of(detection) : attacks_in_maps(m);
 }
 
 /* ---- text ---- */

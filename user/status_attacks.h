@@ -3,11 +3,13 @@
 #ifndef SYNSTILE_USER_STATUS_ATTACKS_H
 #define SYNSTILE_USER_STATUS_ATTACKS_H
 
-#include "running.h"
+#include <jansson.h>
 
-/* As detect_json() tells of them; without an agent what the maps say: service, duration_ms,
- * reasons, half_open. */
-json_t *status_attacks_json(const struct running *r);
+#include "maps.h"
+
+/* As detect_json() tells of them; without it (NULL) what the maps say: service, state, half_open,
+ * duration_ms, reasons. */
+json_t *status_attacks_json(const struct maps *m, json_t *detection);
 /* A paragraph each. */
 void status_attacks_print(json_t *attacks);
 

@@ -20,16 +20,16 @@ static void add(json_t *sysctls, const struct state *st, const char *name)
 				      (json_int_t)sysctls_original(st, name, now)));
 }
 
-json_t *status_kernel_json(const struct running *r)
+json_t *status_kernel_json(const struct state *st, json_t *timeouts)
 {
 	json_t *sysctls = json_object();
 	size_t i;
 
-	add(sysctls, &r->st, SYNACK_RETRIES);
-	for (i = 0; i < r->st.n_sysctls; i++)
-		add(sysctls, &r->st, r->st.sysctls[i].name);
-	return json_pack("{s:o, s:o, s:o}", "sysctls", sysctls, "timeouts", running_timeouts(r),
-			 "small_backlogs", backlogs_json(&r->st));
+	add(sysctls, st, SYNACK_RETRIES);
+	for (i = 0; i < st->n_sysctls; i++)
+		add(sysctls, st, st->sysctls[i].name);
+	return json_pack("{s:o, s:o, s:o}", "sysctls", sysctls, "timeouts",
+			 timeouts ? timeouts : json_null(), "small_backlogs", backlogs_json(st));
 }
 
 static json_int_t int_of(json_t *j, const char *key)

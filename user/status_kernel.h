@@ -4,11 +4,13 @@
 #ifndef SYNSTILE_USER_STATUS_KERNEL_H
 #define SYNSTILE_USER_STATUS_KERNEL_H
 
-#include "running.h"
+#include <jansson.h>
+
+#include "state.h"
 
 /* {"sysctls": {"net.ipv4.tcp_synack_retries": {"now": 1, "original": 5}, ...}, "timeouts":
- * timeouts_json() or null, "small_backlogs": backlogs_json()} */
-json_t *status_kernel_json(const struct running *r);
+ * (taken over; NULL: null) timeouts_json(), "small_backlogs": backlogs_json()} */
+json_t *status_kernel_json(const struct state *st, json_t *timeouts);
 /* A line or two of the head. */
 void status_kernel_print(json_t *kernel);
 /* Those below the services. */

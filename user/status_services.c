@@ -5,116 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client.h"
 #include "log.h"
 #include "moment.h"
-#include "netlink.h"
-#include "standing.h"
+#include "service_json.h"
+#include "service_places.h"
+#include "state.h"
 #include "status_services.h"
 #include "syn_timeout.h"
-
-static const char *const held_words[] = {
-	[HELD_MPTCP] = "its listener speaks Multipath TCP, which own cookies cannot serve; use "
-		       "--cookies kernel, or turn MPTCP off in the server",
-	[HELD_NAT] = "netfilter translates addresses here, which own cookies do not survive; "
-		     "`synstile detach --all` and attach again, which then chooses the kernel's",
-	[HELD_PUBLISHED] = "netfilter leads the port elsewhere (DNAT), as a published port of a "
-			   "container",
-};
-
-/* ---- where they listen ---- */
-
-struct place {
-	u16 service, port; /* host order */
-	u32 ifindex;
-	struct addr addr;
-};
-
-struct places {
-	const struct maps *maps;
-	u32 slot;
-	struct place *at;
-	size_t n, room;
-};
-
-/* Where the interface decides, the entry without one is for sockets only. */
-static bool is_shadow(const struct places *p, const struct listener_key *key)
-{
-	struct port_entry port = {0};
-
-	return !key->ifindex && !maps_port(p->maps, ntohs(key->port), &port) &&
-	       port.flags & PORT_BY_INTERFACE;
-}
-
-static int on_listener(const struct listener_key *key, const struct listen_entry *value, void *arg)
-{
-	struct places *p = arg;
-	size_t more = p->room ? 2 * p->room : 256;
-	struct place *bigger;
-
-	if (!value->service[p->slot] || is_shadow(p, key))
-		return 0;
-	if (p->n == p->room) {
-		bigger = reallocarray(p->at, more, sizeof(*bigger));
-		if (!bigger)
-			return -ENOMEM;
-		p->at = bigger;
-		p->room = more;
-	}
-	p->at[p->n++] = (struct place){.service = value->service[p->slot],
-				       .port = ntohs(key->port),
-				       .ifindex = key->ifindex,
-				       .addr = key->addr};
-	return 0;
-}
-
-static int compare_places(const void *l, const void *r)
-{
-	const struct place *a = l, *b = r;
-	int d;
-
-	if (a->service != b->service)
-		return a->service < b->service ? -1 : 1;
-	if (a->port != b->port)
-		return a->port < b->port ? -1 : 1;
-	d = memcmp(&a->addr, &b->addr, sizeof(a->addr));
-	return d ? d : a->ifindex < b->ifindex ? -1 : a->ifindex > b->ifindex;
-}
-
-/* 192.0.2.1:80, [2001:db8::1]:80, 192.0.2.1:80 at eth0 */
-static json_t *place_json(const struct place *p)
-{
-	char addr[INET6_ADDRSTRLEN], name[IF_NAMESIZE] = "?";
-
-	addr_text(&p->addr, addr);
-	if (p->ifindex)
-		if_indextoname(p->ifindex, name);
-	return json_sprintf(addr_is_v4(&p->addr) ? "%s:%u%s%s" : "[%s]:%u%s%s", addr, p->port,
-			    p->ifindex ? " at " : "", p->ifindex ? name : "");
-}
-
-/* "ports", "addresses" and "listeners" of the `n` places of one service. */
-static void add_places(json_t *j, const struct place *at, size_t n)
-{
-	json_t *ports = json_array(), *addresses = json_array(), *listeners = json_array();
-	char addr[INET6_ADDRSTRLEN];
-	json_t *seen = json_object();
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (!i || at[i].port != at[i - 1].port)
-			json_array_append_new(ports, json_integer(at[i].port));
-		addr_text(&at[i].addr, addr);
-		if (!json_object_get(seen, addr))
-			json_array_append_new(addresses, json_string(addr));
-		json_object_set_new(seen, addr, json_true());
-		json_array_append_new(listeners, place_json(&at[i]));
-	}
-	json_decref(seen);
-	json_object_set_new(j, "ports", ports);
-	json_object_set_new(j, "addresses", addresses);
-	json_object_set_new(j, "listeners", listeners);
-}
 
 /* ---- what they do ---- */
 
@@ -125,19 +22,17 @@ static double seconds_since(u64 then)
 	return then && now > then ? (now - then) / 1e9 : 0;
 }
 
-static json_t *service_json(const struct service *s, const struct pressure *p)
+static json_t *entry_json(const struct service *s, const struct pressure *p)
 {
 	const char *state = s->mode == MODE_ALWAYS        ? "always"
 			    : p->state == PRESSURE_ATTACK ? "attack"
 							  : "calm";
-	const char *why =
-		s->held < sizeof(held_words) / sizeof(*held_words) ? held_words[s->held] : NULL;
 
 	/* `rate` is that of the last whole window: it stands still when no SYN comes */
 	return json_pack("{s:s, s:o, s:s, s:s?, s:s, s:f, s:I, s:I, s:I, s:I, s:I}", "service",
 			 s->name, "port", s->port ? json_integer(ntohs(s->port)) : json_null(),
-			 "mode", mode_name(s->mode), "observed_because", why, "state", state,
-			 "state_seconds", seconds_since(p->since), "rate",
+			 "mode", mode_name(s->mode), "observed_because", service_held_words(s),
+			 "state", state, "state_seconds", seconds_since(p->since), "rate",
 			 (json_int_t)(seconds_since(p->window_start) > 2 ? 0 : p->rate),
 			 "half_open", (json_int_t)(p->half_open > 0 ? p->half_open : 0),
 			 "half_open_bound", (json_int_t)s->half_open_attack_above, "syn_timeout_ms",
@@ -164,45 +59,42 @@ static int compare_services(const void *l, const void *r)
 		      json_string_value(json_object_get(b, "service")));
 }
 
-/* The services of places that are in their order. */
-static size_t read_services(const struct places *p, struct shown *services)
+static json_t *read_service(const struct maps *m, u16 i, const struct place *at, size_t n)
 {
-	size_t i, end, n = 0;
 	struct pressure pressure;
 	struct service s;
+	json_t *j;
 
-	for (i = 0; i < p->n; i = end) {
-		for (end = i + 1; end < p->n && p->at[end].service == p->at[i].service; end++)
-			;
-		if (maps_slot_service(p->maps, p->slot, p->at[i].service, &s) ||
-		    maps_pressure(p->maps, p->at[i].service, &pressure))
-			continue;
-		services[n].service = service_json(&s, &pressure);
-		add_places(services[n++].service, &p->at[i], end - i);
-	}
-	return n;
+	if (maps_service(m, i, &s) || maps_pressure(m, i, &pressure))
+		return NULL;
+	j = entry_json(&s, &pressure);
+	json_object_set_new(j, "ports", places_ports_json(at, n));
+	json_object_set_new(j, "addresses", places_addresses_json(at, n));
+	json_object_set_new(j, "listeners", places_listeners_json(at, n));
+	return j;
 }
 
-json_t *status_services_json(const struct running *r)
+json_t *status_services_json(const struct maps *m)
 {
 	static struct shown services[SYNSTILE_MAX_SERVICES];
-	struct places p = {.maps = &r->maps};
+	struct places places = {0};
 	json_t *list = json_array();
-	u32 generation = 0;
-	size_t i, n = 0;
+	const struct place *at;
+	size_t n = 0, k;
+	u16 i;
 
-	maps_generation(&r->maps, &generation);
-	p.slot = policy_slot(generation);
-	if (maps_listeners(&r->maps, on_listener, &p))
+	if (places_read(&places, m))
 		debug("cannot read all listeners");
-	if (p.n) {
-		qsort(p.at, p.n, sizeof(*p.at), compare_places);
-		n = read_services(&p, services);
-		qsort(services, n, sizeof(*services), compare_services);
+	for (i = 1; i < SYNSTILE_MAX_SERVICES; i++) {
+		at = places_of(&places, i, &k);
+		services[n].service = at ? read_service(m, i, at, k) : NULL;
+		n += !!services[n].service;
 	}
-	for (i = 0; i < n; i++)
-		json_array_append_new(list, services[i].service);
-	free(p.at);
+	places_free(&places);
+	if (n)
+		qsort(services, n, sizeof(*services), compare_services);
+	for (k = 0; k < n; k++)
+		json_array_append_new(list, services[k].service);
 	return list;
 }
 
@@ -256,6 +148,7 @@ static void print_service(const json_t *j, int width)
 
 void status_services_print(const json_t *services)
 {
+	const struct service nat = {.held = HELD_NAT};
 	int width = strlen("SERVICE"), n;
 	const json_t *j;
 	size_t i;
@@ -272,32 +165,12 @@ void status_services_print(const json_t *services)
 		const char *why = json_string_value(json_object_get(j, "observed_because"));
 
 		/* of NAT, which holds all of them, the head of the page speaks */
-		if (why && strcmp(why, held_words[HELD_NAT]))
+		if (why && strcmp(why, service_held_words(&nat)))
 			printf("service %s is only observed: %s\n", text_of(j, "service"), why);
 	}
 }
 
 /* ---- the policy ---- */
-
-/* From the agent, which knows more; else from its record. */
-json_t *status_policy_json(const struct running *r)
-{
-	u32 generation = 0;
-	json_t *j = NULL;
-
-	if (instance_agent(&r->in) && client_get(&r->in, "/v1/policy?brief=1", &j)) {
-		debug("%s", fail_reason(0));
-		fail_clear();
-		j = NULL;
-	}
-	if (!j) {
-		maps_generation(&r->maps, &generation);
-		j = standing_record(&r->in, generation);
-		json_object_del(j, "files");
-		json_object_set_new(j, "trouble", json_null());
-	}
-	return j ? j : json_null();
-}
 
 void status_policy_print(const json_t *policy)
 {

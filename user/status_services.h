@@ -5,14 +5,13 @@
 
 #include <jansson.h>
 
-#include "running.h"
+#include "maps.h"
 
 /* In the order of their ports; those without a listener are left out. */
-json_t *status_services_json(const struct running *r);
+json_t *status_services_json(const struct maps *m);
 void status_services_print(const json_t *services);
 
 /* {"generation":, "applied":, "file": (null: built in), "trouble": (null: none)}, or JSON null. */
-json_t *status_policy_json(const struct running *r);
 void status_policy_print(const json_t *policy);
 
 #endif

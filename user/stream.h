@@ -28,9 +28,13 @@ void stream_links_changed(struct stream *s);
 /* Once a second, after the sweep: what was lost, statistics, the clock. */
 void stream_each_second(struct stream *s);
 
+/* How many follow it now. */
+unsigned int stream_subscribers(const struct stream *s);
+
 /*
- * GET /v1/events: JSON lines, without end. In the query: type= (words with commas, or repeated),
- * port=, host=; backlog=N: begin with the last N that were kept; follow=0: end after those.
+ * GET /v1/events: JSON lines or SSE, without end. In the query: type= (words with commas, or
+ * repeated), port=, host=, flow=, service=; backlog=N: begin with the last N that were kept;
+ * after=ID, or the header Last-Event-ID: with all behind that one; follow=0: end after those.
  */
 void stream_get(struct stream *s, struct evhttp_request *req, const struct evkeyvalq *query);
 

@@ -224,6 +224,11 @@ void timeouts_end(struct timeouts *t, struct instance *in, struct state *st)
 	fail_clear();
 }
 
+u64 timeouts_reaped(const struct timeouts *t)
+{
+	return t->reaped;
+}
+
 json_t *timeouts_json(const struct timeouts *t)
 {
 	return json_pack("{s:s, s:I, s:s}", "reaping",

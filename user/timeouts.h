@@ -35,6 +35,9 @@ int timeouts_adapt(struct timeouts *t, struct instance *in, struct state *st);
 /* No one will adapt the sysctl from now on, or it is not wanted any more: gives it back. */
 void timeouts_end(struct timeouts *t, struct instance *in, struct state *st);
 
+/* Request sockets that were destroyed, so far. */
+u64 timeouts_reaped(const struct timeouts *t);
+
 /* {"reaping": "on", "off" (by policy) or "impossible", "reaped": request sockets, so far,
  * "adapting": "on", "off" or "yielded" (somebody else has changed the sysctl)} */
 json_t *timeouts_json(const struct timeouts *t);

@@ -36,6 +36,14 @@ static u8 prefix_bits(const struct addr *a)
 	return is_ipv4(a) ? TOP_BITS_IPV4 : TOP_BITS_IPV6;
 }
 
+struct top_prefix top_prefix_of(const struct addr *a)
+{
+	struct top_prefix p = {.bits = prefix_bits(a)};
+
+	memcpy(&p.prefix, a, p.bits / 8);
+	return p;
+}
+
 static int compare_addr(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct addr));
@@ -84,8 +92,7 @@ static void find_prefixes(const struct sample_list *list, struct top_sources *to
 	size_t i;
 
 	for (i = 0; i < list->n; i += p.n) {
-		p = (struct top_prefix){.bits = prefix_bits(&list->at[i])};
-		memcpy(&p.prefix, &list->at[i], p.bits / 8);
+		p = top_prefix_of(&list->at[i]);
 		p.n = run(list, i, same_prefix);
 		if (p.n > top->fullest)
 			top->fullest = p.n;

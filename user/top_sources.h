@@ -50,6 +50,9 @@ void sample_list_free(struct sample_list *list);
 /* Sorts the list. */
 void top_sources(struct sample_list *list, struct top_sources *top);
 
+/* The prefix that it is counted for, of no samples: a /24, or a /64 of IPv6. */
+struct top_prefix top_prefix_of(const struct addr *a);
+
 #define PREFIX_TEXT_SIZE 50
 /* "198.51.100.0/24", "2001:db8::/64". Returns buf. */
 const char *top_prefix_text(const struct top_prefix *p, char buf[PREFIX_TEXT_SIZE]);

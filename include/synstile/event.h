@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Events: what the datapath tells, through the ring buffer `events`, and which of
- * it was lost. docs/synstile.8 says what they look like outside.
+ * it was lost. synstile-events(5) says what they look like outside.
  *
  * What cannot be told is counted, by type and stage: limited (more came than the
  * datapath tells of: see EVENT_LIMIT), ring (the buffer was full), subscriber (a reader

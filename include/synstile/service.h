@@ -66,6 +66,7 @@ enum service_held {
 	HELD_NOT,
 	HELD_MPTCP,     /* own cookies cannot serve a listener that speaks Multipath TCP */
 	HELD_NAT,       /* nor survive address translation (user/nat.h) */
+	HELD_BRIDGE,    /* nor a bridge on the way to the stack (user/bridged.h) */
 	HELD_PUBLISHED, /* the port leads to a container, whose stack did not make the cookie */
 };
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a packet costs: synstile beside the least programs that could stand in its place.
+"""What a packet costs: synstile beside the least programs that could stand in its place. And what
+the agent costs (agent.py; --agent: only that).
 
 Two ways to measure, since each has a blind spot:
   ns per run   of each program, from the kernel's own statistics (kernel.bpf_stats_enabled, which
@@ -31,6 +32,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "net"))
 
 import lab as labs  # noqa: E402
+from agent import AgentBench  # noqa: E402
 from clients import connect  # noqa: E402
 from netns import LabError, sh  # noqa: E402
 
@@ -463,27 +465,43 @@ def verdicts(bench):
     return out
 
 
-def report(bench):
-    report_pps(bench)
-    report_memory(bench)
+def report_targets(held):
     print()
-    held = verdicts(bench)
     for what, measured, target, ok in held:
         print(f"{'PASS' if ok else 'FAIL'}  {what:<42}{measured:>14}   ({target})")
+
+
+def report(bench, agent):
+    report_pps(bench)
+    report_memory(bench)
+    held = verdicts(bench) + agent.targets()
+    report_targets(held)
     if bench.options.json:
         pathlib.Path(bench.options.json).write_text(json.dumps({
             "kernel": os.uname().release,
             "ns": {row: dict(zip(("xdp", "tc_ingress", "tc_egress"), v)) for row, v in bench.ns.items()},
             "packets_per_second": {f"{kind} {what}": r for (kind, what), r in bench.pps.items()},
             "memory": bench.memory,
+            "agent": {row: {"percent": each, "syns_per_second": syns}
+                      for row, (_, each, syns) in agent.rows.items()},
             "targets": [dict(zip(("what", "measured", "target", "held"), v)) for v in held],
         }, indent=1) + "\n")
 
 
+def measure_agent(lab, cpu):
+    print()
+    agent = AgentBench(lab, cpu)
+    agent.run()
+    return agent
+
+
 def measure(lab, options):
     cpus = sorted(os.sched_getaffinity(0))
-    if len(cpus) > 1:  # the bench itself stays off the generator's core
+    if len(cpus) > 1:  # the bench itself, and the agent, stay off the generator's core
         os.sched_setaffinity(0, cpus[:-1])
+    if options.agent:
+        report_targets(measure_agent(lab, cpus[-1]).targets())
+        return
     pins = Pins()
     try:
         bench = Bench(lab, pins, cpus[-1], options)
@@ -496,7 +514,7 @@ def measure(lab, options):
         if options.distinct:
             bench.distinct_sources()
         bench.sink.close()
-        report(bench)
+        report(bench, measure_agent(lab, cpus[-1]))
     finally:
         pins.close()
 
@@ -513,6 +531,7 @@ def main():
     parser.add_argument("--distinct", type=int, default=DISTINCT,
                         help=f"SYNs of the memory test ({DISTINCT:,}; 0: leave it out)")
     parser.add_argument("--cookies", choices=["own", "kernel"], help="only this back end")
+    parser.add_argument("--agent", action="store_true", help="only what the agent costs")
     parser.add_argument("--json", metavar="FILE", help="all figures, every run")
     options = parser.parse_args()
     options.kinds = [options.cookies] if options.cookies else \

@@ -129,6 +129,13 @@ def test_no_such_interface(web):
     fails(web, ifaces=["nosuch0"], words=["nosuch0"])
 
 
+def test_no_ethernet(web):
+    """A tunnel's packets begin with their IP header, and would be read as something else."""
+    web.server.run("ip", "tuntap", "add", "t0", "mode", "tun")
+    web.server.run("ip", "link", "set", "t0", "up")
+    fails(web, ifaces=["t0"], words=["t0", "Ethernet"])
+
+
 def test_second_interface_does_not_exist(web):
     fails(web, ifaces=["s0", "nosuch0"], words=["nosuch0"])
 

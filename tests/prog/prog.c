@@ -186,7 +186,8 @@ static void take_maps(void)
 			     .prefixes = bpf_map__fd(xdp->maps.prefixes),
 			     .verified = bpf_map__fd(xdp->maps.verified),
 			     .distinct = bpf_map__fd(xdp->maps.distinct),
-			     .samples = bpf_map__fd(xdp->maps.samples)};
+			     .samples = bpf_map__fd(xdp->maps.samples),
+			     .handshakes = bpf_map__fd(xdp->maps.handshakes)};
 }
 
 void prog_open(u32 backend, u32 max_flows)
@@ -343,7 +344,7 @@ void prog_reset(enum service_mode mode)
 	clear_flows();
 	reset_settings();
 	reset_sources();
-	clear_percpu_at(xdp->maps.load, SERVICE);
+	assert_int_equal(maps_forget_counts(&maps, SERVICE), 0);
 	prog_put_service(&s);
 	prog_put_pressure(&p);
 	prog_put_shared(&sh);

@@ -24,6 +24,8 @@ $(BUILD)/unit/test_event_text: $(addprefix user/,event_text.c event_json.c event
 $(BUILD)/unit/test_event_filter: $(addprefix user/,event_filter.c event_names.c log.c)
 $(BUILD)/unit/test_conns $(BUILD)/unit/test_half_open: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_half_open: UNIT_LIBS := -ljansson
+$(BUILD)/unit/test_conns_page: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_conns_page: $(addprefix user/,conns_page.c conns.c event_names.c log.c)
 $(BUILD)/unit/test_half_open: user/half_open.c user/half_open_list.c
 $(BUILD)/unit/test_keys $(BUILD)/unit/test_synack_timer: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_keys: UNIT_LIBS := -ljansson
@@ -44,6 +46,19 @@ $(BUILD)/unit/test_policy: $(POLICY_SRC)
 $(BUILD)/unit/test_services: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_services: UNIT_LIBS := -lyaml -ljansson
 $(BUILD)/unit/test_services: user/services.c user/rules.c $(POLICY_SRC)
+$(BUILD)/unit/test_history $(BUILD)/unit/test_metrics_text $(BUILD)/unit/test_rates: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_rates: user/rates.c user/log.c
+$(BUILD)/unit/test_history: user/history_ring.c
+$(BUILD)/unit/test_metrics_text: user/metrics_text.c
+$(BUILD)/unit/test_top: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_top: UNIT_LIBS := -ljansson
+$(BUILD)/unit/test_top: $(patsubst %,user/top_%.c,canvas chart draw frame help history keys panes record table \
+	table_half_open table_services table_sources table_verdicts text)
+$(BUILD)/unit/test_live $(BUILD)/unit/test_event_log: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_live: UNIT_LIBS := -lbpf
+$(BUILD)/unit/test_live: $(addprefix user/,half_open_oldest.c syn_sources.c top_sources.c moment.c log.c)
+$(BUILD)/unit/test_event_log: UNIT_LIBS := -levent
+$(BUILD)/unit/test_event_log: $(addprefix user/,event_log.c event_id.c moment.c)
 $(BUILD)/unit/test_%: tests/unit/test_%.c | $(BUILD)/unit
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) -lcmocka $(UNIT_LIBS)

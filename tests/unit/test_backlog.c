@@ -82,12 +82,54 @@ static void test_lines_are_bounded(void **state)
 	free(b);
 }
 
+/* Those from a number on, and how many of them are gone. */
+static void check_from(const struct backlog *b, u64 number, u64 first, u64 n, u64 forgotten)
+{
+	struct backlog_place p = backlog_from(b, number);
+	const struct kept *k = backlog_forth(b, &p);
+
+	assert_int_equal(backlog_forgotten(b, number), forgotten);
+	if (!n) {
+		assert_null(k);
+		return;
+	}
+	assert_non_null(k);
+	assert_int_equal(k->number, first);
+	while (--n)
+		assert_non_null(backlog_forth(b, &p));
+	assert_null(backlog_forth(b, &p));
+}
+
+static void test_resume(void **state)
+{
+	struct backlog *b = calloc(1, sizeof(*b));
+
+	(void)state;
+	check_from(b, 0, 0, 0, 0);
+	check_from(b, 7, 0, 0, 0);
+	for (u64 i = 0; i < 5000; i++)
+		keep(b, i, i == 2 || i == 4500);
+	check_from(b, 5000, 0, 0, 0);
+	check_from(b, 4999, 4999, 1, 0);
+	check_from(b, 4500, 4500, 500, 0);
+	check_from(b, 1000, 1000, 4000, 0);
+	/* the oldest event is 903: all before but a line is gone */
+	check_from(b, 903, 903, BACKLOG_MAX + 1, 0);
+	check_from(b, 902, 903, BACKLOG_MAX + 1, 1);
+	check_from(b, 3, 903, BACKLOG_MAX + 1, 900);
+	check_from(b, 2, 2, BACKLOG_MAX + 2, 900);
+	check_from(b, 0, 2, BACKLOG_MAX + 2, 902);
+	backlog_clear(b);
+	free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_lines_stay),
 		cmocka_unit_test(test_lines_are_bounded),
+		cmocka_unit_test(test_resume),
 	};
 
 	return cmocka_run_group_tests_name("the backlog of events", tests, NULL, NULL);
