@@ -30,6 +30,25 @@ static const char attach_options[] =
 	"(default: 15m)\n"
 	"  -f, --max-flows N               connections that can be followed (default: 262144)\n";
 
+static const char top_help[] =
+	"  Tab, 1-5                        the next pane; services, history, half-open, sources, "
+	"verdicts\n"
+	"  arrows, j, k, PgUp, PgDn, Home, End   select a row\n"
+	"  Enter                           half-open: the connection's record and last "
+	"transitions;\n"
+	"                                  service: its charts; source: only what comes from it\n"
+	"  s, S, r                         sort by the next, the previous column; reverse\n"
+	"  /                               filter: part of a source or service, or a prefix; Esc "
+	"clears it\n"
+	"  p, space                        pause\n"
+	"  +, -                            charts of 1, 5 or 15 minutes\n"
+	"  z                               this pane alone\n"
+	"  ?, h; Esc, q                    help; back, q quits\n"
+	"\n"
+	"      --once                      print one frame as text (COLUMNS wide), and end\n"
+	"      --no-color                  as NO_COLOR in the environment\n"
+	"      --ascii                     no other characters, as in a locale without UTF-8\n";
+
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -45,6 +64,8 @@ static const struct command {
 	 "  -a, --all                       every interface of this instance\n"},
 	{"status", cmd_status, "[-j]", "what is protected, under attack, counted",
 	 "  -j, --json                      for programs\n"},
+	{"top", cmd_top, "[--once] [OPTION...]",
+	 "the live dashboard: half-open connections, rates, sources", top_help},
 	{"conns", cmd_conns, "[OPTION...]", "the connections, with the TCP states of both ends",
 	 "      --half-open                 open handshakes, here and in the kernel, compared\n"
 	 "      --state STATE               only with an end in this state (such as FIN-WAIT-1)\n"
