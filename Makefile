@@ -76,6 +76,9 @@ $(BUILD)/user/%.o: user/%.c | $(SKELS) $(BUILD)/user
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(shell pkg-config --cflags $(PKGS)) -MMD -MP -c $< -o $@
 
+# they are in it, by .incbin
+$(BUILD)/user/web_assets.o: $(wildcard user/web/* user/web/vendor/*)
+
 $(BUILD)/synstile: $(USER_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -95,7 +98,7 @@ uninstall:
 # --- running it
 
 deps:
-	@tests/deps.sh build lab test
+	@tests/deps.sh build lab test web
 
 ifdef IFACE
 run:
@@ -126,6 +129,8 @@ $(BUILD)/asan/synstile: $(ASAN_OBJS)
 $(BUILD)/asan:
 	$(Q)mkdir -p $@
 
+$(BUILD)/asan/web_assets.o: $(wildcard user/web/* user/web/vendor/*)
+
 # --- tests: each of tests/*/rules.mk makes programs; what runs them is here or there
 
 fuzz: fuzz-deps # before its own prerequisites
@@ -147,7 +152,7 @@ test: deps
 
 # Most of them wait most of the time. A file's tests stay together: some share a lab.
 WORKERS  ?= 2
-test-net: all asan tools
+test-net: all asan tools web-tools
 	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -p no:cacheprovider -n $(WORKERS) \
 		--dist loadfile --durations=10 tests/net $(ARGS)
 

@@ -18,6 +18,7 @@ int cmd_detach(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_conns(int argc, char **argv);
 int cmd_top(int argc, char **argv);
+int cmd_web(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_policy(int argc, char **argv);

@@ -66,6 +66,16 @@ static const struct command {
 	 "  -j, --json                      for programs\n"},
 	{"top", cmd_top, "[--once] [OPTION...]",
 	 "the live dashboard: half-open connections, rates, sources", top_help},
+	{"web", cmd_web, "[--listen 127.0.0.1:8437] [OPTION...]", "the dashboard as a web page",
+	 "  -l, --listen ADDRESS:PORT       where (default: 127.0.0.1:8437; port 0: a free one)\n"
+	 "      --host NAME                 the page is reached under this name, too\n"
+	 "      --allow-remote              listen at an address that other hosts reach: plain "
+	 "HTTP,\n"
+	 "                                  put TLS in front; needs --token-file\n"
+	 "      --token-file FILE           ask for this token (128 random bits or more): open\n"
+	 "                                  /login?token=TOKEN, or send Authorization: Bearer "
+	 "TOKEN\n"
+	 "Needs no root: group synstile will do. As root it becomes user synstile (or nobody).\n"},
 	{"conns", cmd_conns, "[OPTION...]", "the connections, with the TCP states of both ends",
 	 "      --half-open                 open handshakes, here and in the kernel, compared\n"
 	 "      --state STATE               only with an end in this state (such as FIN-WAIT-1)\n"
