@@ -53,6 +53,7 @@ help:
 	@echo '  make lint             formatting, static analysis'
 	@echo '  make fuzz             libFuzzer on what reads packets and policies (FUZZ_SECONDS=60)'
 	@echo '  make install          PREFIX=/usr/local, DESTDIR=; and uninstall, clean'
+	@echo '  make deb              the Debian package; make test-package (root): is it a good one?'
 
 # --- the program
 
@@ -86,14 +87,7 @@ $(BUILD)/synstile: $(USER_OBJS)
 $(BUILD) $(BUILD)/user:
 	$(Q)mkdir -p $@
 
-install: all
-	install -D -m 755 $(BUILD)/synstile $(DESTDIR)$(SBINDIR)/synstile
-	install -D -m 644 docs/synstile.8 $(DESTDIR)$(MANDIR)/man8/synstile.8
-	install -D -m 644 docs/synstile.yaml.5 $(DESTDIR)$(MANDIR)/man5/synstile.yaml.5
-
-uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/synstile $(DESTDIR)$(MANDIR)/man8/synstile.8 \
-		$(DESTDIR)$(MANDIR)/man5/synstile.yaml.5
+include packaging/rules.mk
 
 # --- running it
 
@@ -147,7 +141,7 @@ tests: all asan tools $(UNIT) $(PROG)
 
 test: deps
 	@$(again) tests
-	@$(MAKE) --no-print-directory test-unit test-prog
+	@$(MAKE) --no-print-directory test-unit test-prog test-install
 	@$(MAKE) --no-print-directory test-net
 
 # Most of them wait most of the time. A file's tests stay together: some share a lab.
@@ -170,9 +164,9 @@ docs: all tools
 	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/net/walk.py $(ARGS)
 
 C_FILES  := $(wildcard bpf/*.[ch] include/synstile/*.h user/*.[ch] tests/*/*.[ch])
-SH_FILES := $(wildcard .ci/run tests/*.sh tests/*/*.sh)
+SH_FILES := $(wildcard .ci/run tests/*.sh tests/*/*.sh packaging/*.sh packaging/instances.in packaging/systemd/service-stop.in)
 PY_FILES := $(wildcard docs/*.py tests/*/*.py)
-MK_FILES := Makefile $(wildcard tests/*/rules.mk)
+MK_FILES := Makefile packaging/rules.mk $(wildcard tests/*/rules.mk)
 
 lint:
 	@tests/deps.sh build lint
@@ -202,4 +196,4 @@ clean:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all asan help install uninstall deps run tests test test-net test-vm bench docs fuzz-deps lint tidy clean
+.PHONY: all asan help deps run tests test test-net test-vm bench docs fuzz-deps lint tidy clean

@@ -981,16 +981,16 @@ static void in_manual(const char *manual, const struct value_type *types, size_t
 
 	for (i = 0; i < n; i++) {
 		range_text(&types[i], range, sizeof(range));
-		snprintf(entry, sizeof(entry), ".TP\n.B %s\n%s\n", types[i].path, range);
+		snprintf(entry, sizeof(entry), "\n\n*%s*\n\t%s ", types[i].path, range);
 		if (!strstr(manual, entry))
-			print_error("docs/synstile.yaml.5 lacks\n%s", entry);
+			print_error("docs/synstile.yaml.5.scd lacks\n%s", entry);
 		assert_non_null(strstr(manual, entry));
 	}
 }
 
 static void manual(void **state)
 {
-	char *text = whole("docs/synstile.yaml.5");
+	char *text = whole("docs/synstile.yaml.5.scd");
 
 	(void)state;
 	in_manual(text, service_types, SV_COUNT);
