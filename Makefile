@@ -41,12 +41,12 @@ all: $(BUILD)/synstile
 
 help:
 	@echo 'For root, on Debian 12 (what is missing gets installed):'
-	@echo '  make run              the lab: a flood without and with synstile, in network namespaces'
+	@echo '  make run              the lab: a flood without synstile, then with it, and the dashboard'
 	@echo '  make run IFACE=eth0   protect that interface (ARGS="--mode always" for more)'
 	@echo '  make test             unit, prog and net tests; test-unit, test-prog, test-net for one'
 	@echo '  make test-vm          the same on other kernels, emulated (KERNELS="6.1 6.12 new")'
 	@echo '  make bench            what a packet costs, and the agent (ARGS=--agent: only that)'
-	@echo '  make docs             docs/tcp.md anew, from the lab'
+	@echo '  make docs             what commands print in docs/ anew, from the lab; make picture: the dashboard'
 	@echo '  make deps             packages to build and test'
 	@echo 'For anyone:'
 	@echo '  make                  $(BUILD)/synstile (CLANG=clang-14 BUILD=build14: another compiler)'
@@ -160,8 +160,17 @@ bench:
 	@$(again) all tools
 	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/bench.py $(ARGS)
 
+# The tables of docs/operations.md need no lab; the others show what happens in it.
 docs: all tools
-	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/net/walk.py $(ARGS)
+	@tests/deps.sh build lab test
+	$(Q)$(PYTHON) docs/operations.py
+	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/net/walk.py
+	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/net/guide.py
+
+picture:
+	@tests/deps.sh build lab test
+	@$(again) all tools
+	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/net/picture.py
 
 C_FILES  := $(wildcard bpf/*.[ch] include/synstile/*.h user/*.[ch] tests/*/*.[ch])
 SH_FILES := $(wildcard .ci/run tests/*.sh tests/*/*.sh packaging/*.sh packaging/instances.in packaging/systemd/service-stop.in)
@@ -196,4 +205,4 @@ clean:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all asan help deps run tests test test-net test-vm bench docs fuzz-deps lint tidy clean
+.PHONY: all asan help deps run tests test test-net test-vm bench docs picture fuzz-deps lint tidy clean
