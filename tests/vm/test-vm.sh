@@ -10,13 +10,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 build=${BUILD:-$PWD/build}
 # What differs between kernels: programs that load and attach in every way, the ways to finish
 # a handshake, the firewall's kfuncs, VLANs, and one flood; what the agent may do without root's
-# capabilities, a policy put in force, and its alarms. (Not test_live_connections: with other
-# work on the machine its preparation can outlast the 63 s that the kernel keeps a half-open one.)
+# capabilities, a policy put in force, its alarms, and what a dashboard shows. (Not
+# test_live_connections: with other work on the machine its preparation can outlast the 63 s that
+# the kernel keeps a half-open one.)
 selection=${SELECT:-"test_both_on or test_detach_gives or test_another_xdp or test_second_interface_has or \
 test_every_connection or test_ack_and_data or test_fin_first or test_full_accept_queue or test_port_reused or \
 test_every_new_client or test_stateful_firewall or test_firewall_loaded or test_forged or test_vlan or \
 test_capabilities or test_kill_and_adopt or test_apply_show_diff or test_by_interface or test_allowed_and_denied or \
-test_retries_follow or test_by_completion_alone"}
+test_retries_follow or test_by_completion_alone or test_once or test_live_frames or test_half_open_rows"}
 args=(-rfE --tb=short)
 [ -n "${FULL:-}" ] || args+=(-k "$selection")
 
