@@ -73,6 +73,12 @@ def sweep():
             shutil.rmtree(path, ignore_errors=True)
 
 
+def below(top):
+    """All files and directories there; those of other tests may come and go meanwhile."""
+    return sorted(os.path.join(path, name) for path, dirs, files in os.walk(top)
+                  for name in (*dirs, *files))
+
+
 _runs = itertools.count()
 
 SETUP_SYSCTLS = {
@@ -277,8 +283,8 @@ route add ::/0 via 2001:db8:{n}::1
     def snapshot(self):
         """Everything that attach may change and detach must give back."""
         ns = self.server
-        pins = sorted(str(p) for p in pathlib.Path("/sys/fs/bpf").rglob("*")
-                      if ns.name in str(p) or "dispatch" in str(p))  # the latter are libxdp's
+        pins = [p for p in below("/sys/fs/bpf")
+                if ns.name in p or "dispatch" in p]  # the latter are libxdp's
         sysctls = ns.sysctls("net.ipv4", "net.ipv6", "net.core", "net.netfilter")
         return {
             "bpftool net": ns.run("bpftool", "net", check=False).stdout,
@@ -292,9 +298,8 @@ route add ::/0 via 2001:db8:{n}::1
             "pins": pins,
             "sysctls": {k: v for k, v in sysctls.items() if not k.endswith("conntrack_count")},
             "processes": self.synstile_pids(),
-            "files": sorted(str(p) for top in ("/run", "/var/lib")
-                            for p in pathlib.Path(top).glob("synstile*/**/*")
-                            if ns.name in str(p)),
+            "files": [p for top in ("/run/synstile", "/var/lib/synstile") for p in below(top)
+                      if ns.name in p],
         }
 
     # --- the flood

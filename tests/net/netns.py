@@ -35,14 +35,18 @@ def sh(*args, check=True, timeout=60, **kw):
 
 
 def until(condition, seconds, what, every=0.02):
-    """Wait until condition() is true and return its value; after the deadline, fail by name."""
+    """Wait until condition() is true and return its value; after the deadline, fail by name.
+
+    what: text, or a function that makes it then: of what was found instead, for example.
+    """
     end = time.monotonic() + patience(seconds)
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {patience(seconds):g} s: {what}")
+            text = what() if callable(what) else what
+            raise AssertionError(f"not within {patience(seconds):g} s: {text}")
         time.sleep(every)
 
 

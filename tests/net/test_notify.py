@@ -43,7 +43,7 @@ class Manager:
         return [said[key] for _, said in self.told if key in said]
 
     def hears(self, key, value, seconds=10):
-        until(lambda: value in self.values(key), seconds, f"{key}={value} of {self.told}")
+        until(lambda: value in self.values(key), seconds, lambda: f"{key}={value} of {self.told}")
 
     def says_like(self, words, seconds=10):
         until(lambda: any(words in x for x in self.values("STATUS")), seconds,

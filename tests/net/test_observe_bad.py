@@ -75,7 +75,7 @@ def test_forged(lab, wire, dst, mode):
             before, counted = one(lab, talk), oddities(lab)
             wire.send(forge(talk))
             until(lambda: oddities(lab).get(oddity, 0) == counted.get(oddity, 0) + 1, 2,
-                  f"{name} is counted as {oddity}: {oddities(lab)} after {counted}")
+                  lambda: f"{name} is counted as {oddity}: {oddities(lab)} after {counted}")
             after = one(lab, talk)
             assert observer.states(after) == OPEN, name
             for key in ("flow_id", "src_ip"):

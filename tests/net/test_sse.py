@@ -132,7 +132,7 @@ def test_many_subscribers(site, idle):
             for (path, _), reader in zip(paths[3:], counted):
                 groups[path].add((reader.length, reader.crc))
             return all(len(g) == 1 for g in groups.values())
-        crowd.until(even, 20, f"all of a group have read the same: {groups}")
+        crowd.until(even, 20, lambda: f"all of a group have read the same: {groups}")
     peak = agent_rss(site, "VmHWM")
     print(f"the agent: {before >> 20} MiB, at its worst {peak >> 20} MiB")
     assert peak - before < MEMORY, f"{before >> 20} MiB, at its worst {peak >> 20} MiB"
