@@ -13,6 +13,7 @@
 #include "hyperloglog.h"
 #include "limit.h"
 #include "options.bpf.h"
+#include "sampling.h"
 #include "source.h"
 
 static __always_inline struct rules *rules_of(const struct segment *seg)
@@ -71,8 +72,7 @@ static __always_inline u32 source_facts(const struct segment *seg, const struct 
 	return facts;
 }
 
-/* Every so often (SAMPLE_SPAN_SHIFT) a few. */
-static __always_inline void source_sample(const struct segment *seg)
+static __always_inline void source_keep(const struct segment *seg, u32 number)
 {
 	struct samples *ring = map_at(&samples, 0);
 	struct syn_sample *s;
@@ -83,6 +83,7 @@ static __always_inline void source_sample(const struct segment *seg)
 	s->addr = seg->pkt.key.remote;
 	s->service = seg->service;
 	s->moment = flow_moment(seg->now);
+	s->number = number;
 	ring->n++;
 }
 
@@ -93,23 +94,20 @@ static __always_inline void source_count(const struct segment *seg, const struct
 {
 	struct load *l = map_at(&load, seg->service);
 	struct distinct *d = map_at(&distinct, seg->service);
+	u32 tick = seg->now >> LOAD_TICK_SHIFT;
 
 	if (!l || !d)
 		return;
 	hll_add(d, hash, seg->now);
+	if (sampling_due(l, tick))
+		source_keep(seg, (u32)l->n[LOAD_SYNS]);
 	l->n[LOAD_SYNS]++;
 	l->fresh++;
-	if ((l->tick ^ seg->now) >> SAMPLE_SPAN_SHIFT)
-		l->sampled = 0;
-	if (l->sampled < SAMPLES_PER_SPAN) {
-		l->sampled++;
-		source_sample(seg);
-	}
-	if (l->tick == seg->now)
+	if (l->tick == tick)
 		return;
 	event_pressure(seg->service, pressure_syns(p, s, l->fresh, seg->now));
 	l->fresh = 0;
-	l->tick = seg->now;
+	l->tick = tick;
 }
 
 /*

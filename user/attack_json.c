@@ -4,6 +4,8 @@
 #include "attack_json.h"
 #include "event_names.h"
 
+#define TOP_PREFIXES 10
+
 /* 0 is never: no bound. */
 static json_t *bound(u64 n)
 {
@@ -14,15 +16,13 @@ static json_t *top_json(const struct top_sources *top)
 {
 	char text[PREFIX_TEXT_SIZE];
 	json_t *list = json_array();
-	u32 thousandths;
 	u32 i;
 
-	for (i = 0; i < top->n; i++) {
+	for (i = 0; i < top->n && i < TOP_PREFIXES; i++) {
 		/* more digits would be noise: see top_sources.h */
-		thousandths = top->top[i].n * 1000 / top->samples;
-		json_array_append_new(list, json_pack("{s:s, s:f}", "prefix",
-						      top_prefix_text(&top->top[i], text), "share",
-						      thousandths / 1000.0));
+		json_array_append_new(
+			list, json_pack("{s:s, s:f}", "prefix", top_prefix_text(&top->top[i], text),
+					"share", (int)(top->top[i].share * 1000 + 0.5) / 1000.0));
 	}
 	return list;
 }

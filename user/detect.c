@@ -372,27 +372,19 @@ void detect_look_again(struct detect *d, u16 service)
 
 /* ---- attacks ---- */
 
-struct sampling {
-	u16 service;
-	struct sample_list list;
-};
-
-static void on_sample(const struct syn_sample *s, void *arg)
+static void on_sample(const struct syn_sample *s, u32 syns, void *arg)
 {
-	struct sampling *sampling = arg;
-
-	if (s->service == sampling->service)
-		sample_list_add(&sampling->list, &s->addr);
+	sample_list_add(arg, &s->addr, (float)syns);
 }
 
 static void read_samples(struct detect *d, u16 service, u64 since, struct top_sources *top)
 {
-	struct sampling s = {.service = service};
+	struct sample_list list = {0};
 
-	if (maps_samples(d->maps, since, on_sample, &s))
+	if (maps_samples(d->maps, service, since, on_sample, &list))
 		debug("cannot read the samples");
-	top_sources(&s.list, top);
-	sample_list_free(&s.list);
+	top_sources(&list, top);
+	sample_list_free(&list);
 }
 
 /* Another one than before? */
@@ -434,7 +426,7 @@ static enum spoofed verdict_of(const struct attack *a)
 
 static void judge_now(struct detect *d, struct watched *w, u64 now, struct attack_facts *f)
 {
-	const struct sampled s = {f->top.samples, f->top.few, f->top.fullest};
+	const struct sampled s = {f->top.worth, f->top.few, f->top.fullest};
 	struct circumstances c = circumstances_of(d, w, now);
 	struct judgement j = judge_spoofed(&c, &s, w->attack.since);
 

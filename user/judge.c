@@ -125,7 +125,7 @@ static bool is_spread(const struct circumstances *c, const struct sampled *s)
 
 	if (count->n < SPREAD_MIN)
 		return false;
-	if (s->n >= SAMPLES_MIN && (u64)s->fullest * count->n >= (u64)SPREAD_FULL * s->n)
+	if (s->worth >= SAMPLES_MIN && s->fullest * (double)count->n >= SPREAD_FULL)
 		return true;
 	return open_sources >= SPREAD_MIN &&
 	       (open_sources >= SPREAD_MANY || open_syns <= open_sources * SPREAD_RATE);
@@ -135,7 +135,7 @@ static double share_of_few(const struct circumstances *c, const struct sampled *
 {
 	if (best_count(c)->n <= 16)
 		return 1;
-	return s->n >= SAMPLES_MIN ? ratio(s->few, s->n) : 0;
+	return s->worth >= SAMPLES_MIN ? s->few : 0;
 }
 
 static struct judgement say(enum spoofed spoofed, const char *why)

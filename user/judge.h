@@ -89,11 +89,11 @@ enum spoofed {
 	SPOOFED_ANSWERS
 };
 
-/* Evenly sampled SYNs. */
+/* Sampled SYNs: see top_sources.h. */
 struct sampled {
-	u32 n;
-	u32 few;     /* of the TOP_FEW busiest addresses */
-	u32 fullest; /* of the busiest /24 */
+	u32 worth;      /* samples of equal weight */
+	double few;     /* share of the TOP_FEW busiest addresses: 0 to 1 */
+	double fullest; /* share of the busiest /24 */
 };
 
 struct judgement {

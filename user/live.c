@@ -328,7 +328,7 @@ static int parse_sources(const struct live *l, const struct evkeyvalq *query, u6
 
 	for (pair = query->tqh_first; pair && !err; pair = pair->next.tqe_next) {
 		if (!strcmp(pair->key, "limit")) {
-			err = question_count(pair->key, pair->value, SOURCES_TOP, limit);
+			err = question_count(pair->key, pair->value, TOP_SOURCES, limit);
 		} else if (!strcmp(pair->key, "service")) {
 			*service = service_of_name(l, pair->value);
 			if (!*service)
@@ -357,10 +357,10 @@ void live_get_sources(struct live *l, struct evhttp_request *req, const struct e
 		fail_clear();
 		return;
 	}
-	syn_sources_top(l->parts.sources, service, limit, &top);
+	syn_sources_top(l->parts.sources, service, &top);
 	j = json_pack("{s:i, s:s, s:s}", "schema", 1, "instance", l->parts.agent->in.name,
 		      "timestamp", moment_timestamp(&now, now.monotonic, stamp));
-	found = source_top_json(&top);
+	found = source_top_json(&top, limit);
 	json_object_update(j, found);
 	json_decref(found);
 	api_reply(req, HTTP_OK, j);

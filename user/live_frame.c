@@ -293,32 +293,32 @@ static void put_half_open(struct frame *f, const struct census *c)
 
 /* ---- the rest ---- */
 
-json_t *source_top_json(const struct source_top *top)
+json_t *source_top_json(const struct source_top *top, size_t max)
 {
 	char text[PREFIX_TEXT_SIZE];
 	json_t *list = json_array();
 	size_t i;
 
-	for (i = 0; i < top->n; i++) {
-		const struct source_share *s = &top->top[i];
+	for (i = 0; i < top->found.n && i < max; i++) {
+		const struct top_prefix *p = &top->found.top[i];
 
 		/* more digits would be noise: see top_sources.h */
-		json_array_append_new(list, json_pack("{s:s, s:f, s:I}", "prefix",
-						      top_prefix_text(&s->prefix, text), "percent",
-						      (int)(s->share * 1000 + 0.5) / 10.0,
-						      "syn_rate", (json_int_t)s->syn_rate));
+		json_array_append_new(
+			list, json_pack("{s:s, s:f, s:I}", "prefix", top_prefix_text(p, text),
+					"percent", (int)(p->share * 1000 + 0.5) / 10.0, "syn_rate",
+					(json_int_t)(p->share * (double)top->syn_rate + 0.5)));
 	}
 	return json_pack("{s:I, s:I, s:I, s:o}", "over_ms", (json_int_t)top->over_ms, "samples",
-			 (json_int_t)top->samples, "syn_rate", (json_int_t)top->syn_rate, "sources",
-			 list);
+			 (json_int_t)top->found.samples, "syn_rate", (json_int_t)top->syn_rate,
+			 "sources", list);
 }
 
 static void put_sources(struct frame *f)
 {
 	static struct source_top top;
 
-	syn_sources_top(f->parts->sources, 0, FRAME_TOP, &top);
-	put(f, "top_sources", source_top_json(&top));
+	syn_sources_top(f->parts->sources, 0, &top);
+	put(f, "top_sources", source_top_json(&top, FRAME_TOP));
 }
 
 /* Highest rate first; of equal rates the higher total. */

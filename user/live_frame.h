@@ -36,6 +36,6 @@ void overall_follow(struct overall *o, const struct rates *r);
 json_t *live_frame(struct live_parts *l, u64 seq, size_t services, size_t half_open);
 
 /* {"over_ms":, "samples":, "syn_rate":, "sources": [{"prefix":, "percent":, "syn_rate":}]} */
-json_t *source_top_json(const struct source_top *top);
+json_t *source_top_json(const struct source_top *top, size_t max);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "log.h"
 #include "maps.h"
+#include "sample_weights.h"
 
 #define BATCH 4096
 
@@ -417,26 +418,41 @@ int maps_distinct(const struct maps *m, u32 service, struct distinct *d)
 	return get(m->distinct, service, d);
 }
 
-int maps_samples(const struct maps *m, u64 since, sample_fn fn, void *arg)
+/* One CPU's. */
+static void tell_samples(const struct samples *ring, u32 service, u32 number, u64 since,
+			 sample_fn fn, void *arg)
 {
+	u32 numbers[SYNSTILE_MAX_SERVICES] = {0}, weights[SAMPLES], i;
 	const u32 first = flow_moment(since);
-	const struct syn_sample *s;
-	struct samples *values;
-	int cpus, cpu, err;
-	u32 i;
 
-	err = get_each(m->samples, 0, sizeof(*values), (void **)&values, &cpus);
+	numbers[service] = number;
+	sample_weights(ring, numbers, weights);
+	for (i = 0; i < SAMPLES && i < ring->n; i++) {
+		const struct syn_sample *s = &ring->at[i];
+
+		if (s->service == service && (s32)(s->moment - first) >= 0)
+			fn(s, weights[i], arg);
+	}
+}
+
+int maps_samples(const struct maps *m, u32 service, u64 since, sample_fn fn, void *arg)
+{
+	struct samples *rings;
+	struct load *loads;
+	int cpus, cpu, err;
+
+	if (service >= SYNSTILE_MAX_SERVICES)
+		return -EINVAL;
+	err = get_each(m->samples, 0, sizeof(*rings), (void **)&rings, &cpus);
 	if (err)
 		return err;
-	for (cpu = 0; cpu < cpus; cpu++) {
-		for (i = 0; i < SAMPLES && i < values[cpu].n; i++) {
-			s = &values[cpu].at[i];
-			if ((s32)(s->moment - first) >= 0)
-				fn(s, arg);
-		}
-	}
-	free(values);
-	return 0;
+	err = get_each(m->load, service, sizeof(*loads), (void **)&loads, &cpus);
+	for (cpu = 0; !err && cpu < cpus; cpu++)
+		tell_samples(&rings[cpu], service, (u32)loads[cpu].n[LOAD_SYNS], since, fn, arg);
+	free(rings);
+	if (!err)
+		free(loads);
+	return err;
 }
 
 int maps_rules(const struct maps *m, u32 slot, struct rules *r)

@@ -63,10 +63,10 @@ int maps_handshakes(const struct maps *m, u32 entry, struct handshakes *sum);
 int maps_forget_counts(const struct maps *m, u32 service);
 int maps_distinct(const struct maps *m, u32 service, struct distinct *d);
 
-/* Calls fn for each SYN that was sampled at `since` or later (ns, monotonic), of all services and
- * CPUs, in no order. */
-typedef void (*sample_fn)(const struct syn_sample *s, void *arg);
-int maps_samples(const struct maps *m, u64 since, sample_fn fn, void *arg);
+/* Calls fn for each SYN to a service that was sampled at `since` or later (ns, monotonic), of all
+ * CPUs, in no order. `syns`: how many it stands for. */
+typedef void (*sample_fn)(const struct syn_sample *s, u32 syns, void *arg);
+int maps_samples(const struct maps *m, u32 service, u64 since, sample_fn fn, void *arg);
 
 int maps_rules(const struct maps *m, u32 slot, struct rules *r);
 int maps_set_rules(const struct maps *m, u32 slot, const struct rules *r);

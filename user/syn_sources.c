@@ -9,15 +9,28 @@
 #include "clock.h"
 #include "log.h"
 #include "moment.h"
+#include "sample_weights.h"
 #include "syn_sources.h"
 
 #define SECOND_MAX 2048 /* samples of one second that are kept: evenly, if there were more */
+
+struct weighed_sample {
+	struct sample sample;
+	u16 service;
+	u16 cpu;
+};
 
 /* What one look found. */
 struct second {
 	u64 from, to; /* ns */
 	size_t n;
 	struct weighed_sample at[SECOND_MAX];
+};
+
+/* SYNs that a CPU has counted for a service. */
+struct counted {
+	u64 now;
+	u64 fresh; /* since the last look at it */
 };
 
 struct syn_sources {
@@ -27,9 +40,9 @@ struct syn_sources {
 	struct samples *rings; /* by CPU, as last read */
 	struct load *load;     /* by CPU, of one service: room to read */
 	u32 *seen;             /* by CPU: samples that there ever were, at the last look */
-	u64 *syns[SYNSTILE_MAX_SERVICES]; /* by CPU: counted then; NULL: none */
-	u32 (*n)[SYNSTILE_MAX_SERVICES];  /* by CPU: samples of this second that are kept */
-	struct weighed_sample *sorted;    /* room for all of them */
+	struct counted *syns[SYNSTILE_MAX_SERVICES]; /* by CPU; NULL: nothing counted */
+	float (*sum)[SYNSTILE_MAX_SERVICES]; /* by CPU: what the samples of this look stand for */
+	struct sample *sorted;               /* room for all of them */
 	size_t looks;
 	struct second seconds[SOURCES_SECONDS];
 };
@@ -49,9 +62,9 @@ struct syn_sources *syn_sources_new(const struct maps *m)
 	s->rings = calloc(s->cpus, sizeof(*s->rings));
 	s->load = calloc(s->cpus, sizeof(*s->load));
 	s->seen = calloc(s->cpus, sizeof(*s->seen));
-	s->n = calloc(s->cpus, sizeof(*s->n));
+	s->sum = calloc(s->cpus, sizeof(*s->sum));
 	s->sorted = calloc((size_t)SOURCES_SECONDS * SECOND_MAX, sizeof(*s->sorted));
-	if (s->rings && s->load && s->seen && s->n && s->sorted)
+	if (s->rings && s->load && s->seen && s->sum && s->sorted)
 		return s;
 	syn_sources_free(s);
 	return NULL;
@@ -68,7 +81,7 @@ void syn_sources_free(struct syn_sources *s)
 	free(s->rings);
 	free(s->load);
 	free(s->seen);
-	free(s->n);
+	free(s->sum);
 	free(s->sorted);
 	free(s);
 }
@@ -89,23 +102,22 @@ static const struct syn_sample *sample(const struct syn_sources *s, int cpu, u32
 	return &s->rings[cpu].at[(s->rings[cpu].n - 1 - k) % SAMPLES];
 }
 
-/* How many SYNs this service got since the last look at it, on each CPU, into s->load[]. */
+/* How many SYNs this service got, also since the last look at it, on each CPU. */
 static void read_syns(struct syn_sources *s, u16 service)
 {
-	u64 *before = s->syns[service];
+	struct counted *c = s->syns[service];
 	u32 key = service;
 	int cpu;
 
 	if (bpf_map_lookup_elem(s->maps->load, &key, s->load))
 		memset(s->load, 0, s->cpus * sizeof(*s->load));
-	if (!before)
-		before = s->syns[service] = calloc(s->cpus, sizeof(*before));
-	for (cpu = 0; before && cpu < s->cpus; cpu++) {
-		u64 now = s->load[cpu].n[LOAD_SYNS], was = before[cpu];
+	if (!c)
+		c = s->syns[service] = calloc(s->cpus, sizeof(*c));
+	for (cpu = 0; c && cpu < s->cpus; cpu++) {
+		u64 now = s->load[cpu].n[LOAD_SYNS], was = c[cpu].now;
 
-		before[cpu] = now;
 		/* fewer than before: another service has this index */
-		s->load[cpu].n[LOAD_SYNS] = now >= was ? now - was : now;
+		c[cpu] = (struct counted){.now = now, .fresh = now >= was ? now - was : now};
 	}
 }
 
@@ -122,8 +134,8 @@ static void begin(struct syn_sources *s)
 		u64 any = 0;
 
 		read_syns(s, i);
-		for (cpu = 0; cpu < s->cpus; cpu++)
-			any |= s->load[cpu].n[LOAD_SYNS];
+		for (cpu = 0; s->syns[i] && cpu < s->cpus; cpu++)
+			any |= s->syns[i][cpu].now;
 		if (!any) {
 			free(s->syns[i]);
 			s->syns[i] = NULL;
@@ -131,43 +143,55 @@ static void begin(struct syn_sources *s)
 	}
 }
 
-/* Keeps every `step`-th, and counts what it keeps. */
+/* Of all services that have new samples, once each. */
+static void read_counts(struct syn_sources *s)
+{
+	bool read[SYNSTILE_MAX_SERVICES] = {false};
+	int cpu;
+	u32 k;
+
+	for (cpu = 0; cpu < s->cpus; cpu++)
+		for (k = 0; k < fresh(s, cpu); k++) {
+			u16 service = sample(s, cpu, k)->service;
+
+			if (service >= SYNSTILE_MAX_SERVICES || read[service])
+				continue;
+			read_syns(s, service);
+			read[service] = true;
+		}
+}
+
+/* Keeps every `step`-th, and sums up what it keeps. */
 static void take(struct syn_sources *s, struct second *sec, int cpu, u32 step)
 {
-	u32 n = fresh(s, cpu), k;
+	u32 number[SYNSTILE_MAX_SERVICES], weights[SAMPLES], n = fresh(s, cpu), k;
 
+	for (k = 0; k < SYNSTILE_MAX_SERVICES; k++)
+		number[k] = s->syns[k] ? (u32)s->syns[k][cpu].now : 0;
+	sample_weights(&s->rings[cpu], number, weights);
+	memset(s->sum[cpu], 0, sizeof(s->sum[cpu]));
 	for (k = 0; k < n && sec->n < SECOND_MAX; k += step) {
 		const struct syn_sample *from = sample(s, cpu, k);
+		float syns = (float)weights[from - s->rings[cpu].at];
 
-		if (from->service >= SYNSTILE_MAX_SERVICES)
+		if (from->service >= SYNSTILE_MAX_SERVICES || !s->syns[from->service])
 			continue;
-		s->n[cpu][from->service]++;
+		s->sum[cpu][from->service] += syns;
 		sec->at[sec->n++] = (struct weighed_sample){
-			.addr = from->addr, .service = from->service, .cpu = cpu};
+			.sample = {from->addr, syns}, .service = from->service, .cpu = cpu};
 	}
 }
 
-static int compare_services(const void *l, const void *r)
+/* Those of one CPU and service stand for what was counted there, no less for what was left out. */
+static void scale(const struct syn_sources *s, struct second *sec)
 {
-	const struct weighed_sample *a = l, *b = r;
-
-	return (int)a->service - (int)b->service;
-}
-
-/* What each stands for. */
-static void weigh(struct syn_sources *s, struct second *sec)
-{
-	u16 service = 0;
 	size_t i;
 
-	qsort(sec->at, sec->n, sizeof(*sec->at), compare_services);
 	for (i = 0; i < sec->n; i++) {
 		struct weighed_sample *w = &sec->at[i];
 
-		if (!i || w->service != service)
-			read_syns(s, w->service);
-		service = w->service;
-		w->syns = (float)s->load[w->cpu].n[LOAD_SYNS] / s->n[w->cpu][service];
+		w->sample.syns *=
+			(float)s->syns[w->service][w->cpu].fresh / s->sum[w->cpu][w->service];
 	}
 }
 
@@ -180,7 +204,6 @@ int syn_sources_look(struct syn_sources *s)
 
 	if (bpf_map_lookup_elem(s->maps->samples, &key, s->rings))
 		return fail(errno, "cannot read the samples: %s", strerror(errno));
-	memset(s->n, 0, s->cpus * sizeof(*s->n));
 	sec->n = 0;
 	sec->from = s->when ? s->when : now;
 	sec->to = s->when = now;
@@ -189,75 +212,42 @@ int syn_sources_look(struct syn_sources *s)
 	for (cpu = 0; cpu < s->cpus; cpu++)
 		all += fresh(s, cpu);
 	step = all / SECOND_MAX + 1;
+	read_counts(s);
 	for (cpu = 0; cpu < s->cpus; cpu++) {
 		take(s, sec, cpu, step);
 		s->seen[cpu] = s->rings[cpu].n;
 	}
-	weigh(s, sec);
+	scale(s, sec);
 	s->looks++;
 	return 0;
 }
 
 /* ---- the top ---- */
 
-static int compare_addrs(const void *l, const void *r)
+void source_top_of(struct sample_list *samples, u64 over_ns, struct source_top *top)
 {
-	const struct weighed_sample *a = l, *b = r;
-
-	return memcmp(&a->addr, &b->addr, sizeof(a->addr));
-}
-
-static void insert(struct source_top *top, size_t max, const struct source_share *new)
-{
+	double seconds = (double)over_ns / NS_PER_SEC, all = 0;
 	size_t i;
 
-	if (!max || (top->n == max && top->top[max - 1].share >= new->share))
-		return;
-	top->n += top->n < max;
-	for (i = top->n - 1; i > 0 && top->top[i - 1].share < new->share; i--)
-		top->top[i] = top->top[i - 1];
-	top->top[i] = *new;
-}
-
-void source_top_of(struct weighed_sample *samples, size_t n, u64 over_ns, size_t max,
-		   struct source_top *top)
-{
-	double seconds = (double)over_ns / NS_PER_SEC, all = 0, syns;
-	struct source_share one;
-	size_t i, end;
-
-	*top = (struct source_top){.over_ms = over_ns / NS_PER_MS, .samples = n};
-	max = max < SOURCES_TOP ? max : SOURCES_TOP;
-	qsort(samples, n, sizeof(*samples), compare_addrs);
-	for (i = 0; i < n; i++)
-		all += samples[i].syns;
+	for (i = 0; i < samples->n; i++)
+		all += (double)samples->at[i].syns;
+	top->over_ms = over_ns / NS_PER_MS;
 	top->syn_rate = seconds > 0 ? (u64)(all / seconds + 0.5) : 0;
-	for (i = 0; i < n; i = end) {
-		one = (struct source_share){.prefix = top_prefix_of(&samples[i].addr)};
-		syns = 0;
-		for (end = i; end < n &&
-			      !memcmp(&samples[end].addr, &one.prefix.prefix, one.prefix.bits / 8);
-		     end++)
-			syns += samples[end].syns;
-		one.prefix.n = end - i;
-		one.share = all > 0 ? syns / all : 0;
-		one.syn_rate = seconds > 0 ? (u64)(syns / seconds + 0.5) : 0;
-		if (one.prefix.n >= TOP_LEAST && one.share * 100 >= TOP_PERCENT)
-			insert(top, max, &one);
-	}
+	top_sources(samples, &top->found);
 }
 
-void syn_sources_top(const struct syn_sources *s, u16 service, size_t max, struct source_top *top)
+void syn_sources_top(const struct syn_sources *s, u16 service, struct source_top *top)
 {
+	struct sample_list list = {.at = s->sorted};
 	const struct second *sec;
 	u64 over = 0;
-	size_t n = 0, i;
+	size_t i;
 
 	for (sec = s->seconds; sec < s->seconds + SOURCES_SECONDS; sec++) {
 		over += sec->to - sec->from;
 		for (i = 0; i < sec->n; i++)
 			if (!service || sec->at[i].service == service)
-				s->sorted[n++] = sec->at[i];
+				list.at[list.n++] = sec->at[i].sample;
 	}
-	source_top_of(s->sorted, n, over, max, top);
+	source_top_of(&list, over, top);
 }

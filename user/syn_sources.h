@@ -2,10 +2,8 @@
 /*
  * Where new SYNs came from in the last seconds: the map `samples`, looked at once a second.
  *
- * Each CPU samples each service as often as any other (include/synstile/source.h), however many
- * SYNs it gets. So each sample stands for as many SYNs as this CPU counted for its service in that
- * second, divided by the samples of them: a CPU with three clients does not outweigh one that is
- * flooded.
+ * Each sample stands for the SYNs up to the next one of its service (sample_weights.h), in total
+ * for as many as this CPU counted for the service in that second.
  */
 #ifndef SYNSTILE_USER_SYN_SOURCES_H
 #define SYNSTILE_USER_SYN_SOURCES_H
@@ -16,24 +14,14 @@
 #include "top_sources.h"
 
 #define SOURCES_SECONDS 10
-#define SOURCES_TOP     50 /* more are not found */
-
-struct syn_sources;
-
-/* A prefix that does not send so many by chance: TOP_LEAST, TOP_PERCENT. */
-struct source_share {
-	struct top_prefix prefix;
-	double share; /* of all new SYNs */
-	u64 syn_rate; /* per second */
-};
 
 struct source_top {
-	u64 over_ms; /* how much time this is about */
-	u32 samples;
-	u64 syn_rate;
-	size_t n;
-	struct source_share top[SOURCES_TOP]; /* most first */
+	u64 over_ms;  /* how much time this is about */
+	u64 syn_rate; /* of all new SYNs, per second */
+	struct top_sources found;
 };
+
+struct syn_sources;
 
 /* NULL: no memory. */
 struct syn_sources *syn_sources_new(const struct maps *m);
@@ -42,20 +30,10 @@ void syn_sources_free(struct syn_sources *s);
 /* Once a second. -errno with a reason. */
 int syn_sources_look(struct syn_sources *s);
 
-/* `service` 0: of all services together. At most `max` prefixes. */
-void syn_sources_top(const struct syn_sources *s, u16 service, size_t max, struct source_top *top);
+/* `service` 0: of all services together. */
+void syn_sources_top(const struct syn_sources *s, u16 service, struct source_top *top);
 
-/* ---- the pure part ---- */
-
-struct weighed_sample {
-	struct addr addr;
-	u16 service;
-	u16 cpu;
-	float syns; /* that it stands for */
-};
-
-/* Sorts them. */
-void source_top_of(struct weighed_sample *samples, size_t n, u64 over_ns, size_t max,
-		   struct source_top *top);
+/* The pure part. Sorts the samples. */
+void source_top_of(struct sample_list *samples, u64 over_ns, struct source_top *top);
 
 #endif

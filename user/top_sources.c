@@ -5,10 +5,10 @@
 
 #include "top_sources.h"
 
-void sample_list_add(struct sample_list *list, const struct addr *addr)
+void sample_list_add(struct sample_list *list, const struct addr *addr, float syns)
 {
 	size_t room = list->room ? list->room * 2 : 512;
-	struct addr *at;
+	struct sample *at;
 
 	if (list->n == list->room) {
 		at = list->n < TOP_SAMPLES_MAX ? realloc(list->at, room * sizeof(*at)) : NULL;
@@ -17,7 +17,7 @@ void sample_list_add(struct sample_list *list, const struct addr *addr)
 		list->at = at;
 		list->room = room;
 	}
-	list->at[list->n++] = *addr;
+	list->at[list->n++] = (struct sample){*addr, syns};
 }
 
 void sample_list_free(struct sample_list *list)
@@ -44,9 +44,14 @@ struct top_prefix top_prefix_of(const struct addr *a)
 	return p;
 }
 
-static int compare_addr(const void *a, const void *b)
+static int compare_addr(const struct addr *a, const struct addr *b)
 {
-	return memcmp(a, b, sizeof(struct addr));
+	return memcmp(a, b, sizeof(*a));
+}
+
+static int compare_samples(const void *a, const void *b)
+{
+	return compare_addr(&((const struct sample *)a)->addr, &((const struct sample *)b)->addr);
 }
 
 static bool same_prefix(const struct addr *a, const struct addr *b)
@@ -62,15 +67,18 @@ static bool same_source(const struct addr *a, const struct addr *b)
 	return is_ipv4(a) ? !compare_addr(a, b) : same_prefix(a, b);
 }
 
-/* How many from at[i] on are the same; equal ones stand together. */
-static size_t run(const struct sample_list *list, size_t i,
-		  bool (*same)(const struct addr *, const struct addr *))
+/* Those from at[i] on that are the same, of `all` SYNs; equal ones stand together. */
+static struct top_prefix run(const struct sample_list *list, size_t i, double all,
+			     bool (*same)(const struct addr *, const struct addr *))
 {
-	size_t n = 1;
+	const struct addr *first = &list->at[i].addr;
+	struct top_prefix p = top_prefix_of(first);
 
-	while (i + n < list->n && same(&list->at[i], &list->at[i + n]))
-		n++;
-	return n;
+	for (; i < list->n && same(first, &list->at[i].addr); i++) {
+		p.n++;
+		p.share += (double)list->at[i].syns / all;
+	}
+	return p;
 }
 
 /* Puts `new` in its place, if it has one. */
@@ -78,52 +86,59 @@ static void insert(struct top_prefix *top, u32 *n, u32 max, const struct top_pre
 {
 	u32 i;
 
-	if (*n == max && top[max - 1].n >= new->n)
+	if (*n == max && top[max - 1].share >= new->share)
 		return;
 	*n += *n < max;
-	for (i = *n - 1; i > 0 && top[i - 1].n < new->n; i--)
+	for (i = *n - 1; i > 0 && top[i - 1].share < new->share; i--)
 		top[i] = top[i - 1];
 	top[i] = *new;
 }
 
-static void find_prefixes(const struct sample_list *list, struct top_sources *top)
+static void find_prefixes(const struct sample_list *list, double all, struct top_sources *top)
 {
 	struct top_prefix p;
 	size_t i;
 
 	for (i = 0; i < list->n; i += p.n) {
-		p = top_prefix_of(&list->at[i]);
-		p.n = run(list, i, same_prefix);
-		if (p.n > top->fullest)
-			top->fullest = p.n;
-		if (p.n >= TOP_LEAST && (u64)p.n * 100 >= list->n * TOP_PERCENT)
+		p = run(list, i, all, same_prefix);
+		if (p.share > top->fullest)
+			top->fullest = p.share;
+		if (p.n >= TOP_LEAST && p.share * 100 >= TOP_PERCENT)
 			insert(top->top, &top->n, TOP_SOURCES, &p);
 	}
 }
 
-static void find_few(const struct sample_list *list, struct top_sources *top)
+static void find_few(const struct sample_list *list, double all, struct top_sources *top)
 {
-	struct top_prefix few[TOP_FEW], p = {0};
+	struct top_prefix few[TOP_FEW], p;
 	u32 n = 0;
 	size_t i;
 
 	for (i = 0; i < list->n; i += p.n) {
-		p.n = run(list, i, same_source);
+		p = run(list, i, all, same_source);
 		if (p.n >= 2)
 			insert(few, &n, TOP_FEW, &p);
 	}
 	while (n)
-		top->few += few[--n].n;
+		top->few += few[--n].share;
 }
 
 void top_sources(struct sample_list *list, struct top_sources *top)
 {
+	double all = 0, squares = 0;
+	size_t i;
+
 	*top = (struct top_sources){.samples = list->n};
-	if (!list->n)
+	for (i = 0; i < list->n; i++) {
+		all += (double)list->at[i].syns;
+		squares += (double)list->at[i].syns * (double)list->at[i].syns;
+	}
+	if (all <= 0)
 		return;
-	qsort(list->at, list->n, sizeof(*list->at), compare_addr);
-	find_prefixes(list, top);
-	find_few(list, top);
+	top->worth = (u32)(all * all / squares + 0.5);
+	qsort(list->at, list->n, sizeof(*list->at), compare_samples);
+	find_prefixes(list, all, top);
+	find_few(list, all, top);
 }
 
 const char *top_prefix_text(const struct top_prefix *p, char buf[PREFIX_TEXT_SIZE])

@@ -143,10 +143,14 @@ enum load_kind {
 	LOAD_KINDS
 };
 
+#define LOAD_TICK_SHIFT 20 /* about a ms */
+
 struct load {
-	u64 tick;    /* coarse clock, ns: the last report to `pressure` */
-	u32 fresh;   /* SYNs since */
-	u32 sampled; /* of them, kept in `samples` */
+	u32 tick;   /* coarse clock, 2^LOAD_TICK_SHIFT ns: the last report to `pressure` */
+	u32 fresh;  /* SYNs since */
+	u32 seen;   /* SYNs of this span, as of its last sample: see bpf/sampling.h */
+	u16 left;   /* SYNs from now to the next sample */
+	u16 stride; /* of how many SYNs one is a sample */
 	u64 n[LOAD_KINDS];
 };
 

@@ -75,19 +75,26 @@ struct distinct {
 };
 
 /*
- * Map `samples`, per CPU: SYNs picked evenly over time, the newest SAMPLES of them: of each service
- * the first SAMPLES_PER_SPAN that this CPU sees in each 2^SAMPLE_SPAN_SHIFT ns. So a ring holds the
- * last two seconds of a service that is flooded alone.
+ * Map `samples`, per CPU: every so many SYNs one, the newest SAMPLES of them.
+ *
+ * Of each service a CPU keeps about SAMPLES_PER_SPAN in each span of 2^SAMPLE_SPAN_SHIFT ns (see
+ * bpf/sampling.h), so a ring holds the last two seconds of a service that is flooded alone. A
+ * sample stands for the SYNs from it to the next one of its service, the difference of their
+ * numbers: so the few SYNs before a flood are not taken for a large part of it.
+ *
+ * Strides are odd: a sender who goes round 2^n addresses is not always met at the same ones.
  */
 #define SAMPLES           1024
 #define SAMPLES_PER_SPAN  8
 #define SAMPLE_SPAN_SHIFT 24 /* 17 ms */
+#define SAMPLE_STRIDE_MAX 0x7fff
 
 struct syn_sample {
 	struct addr addr;
 	u16 service;
 	u16 pad;
 	u32 moment; /* flow_moment() */
+	u32 number; /* LOAD_SYNS of this CPU and service before it */
 };
 
 struct samples {
@@ -99,7 +106,7 @@ struct samples {
 _Static_assert(sizeof(struct rules) == 48, "map value");
 _Static_assert(sizeof(struct prefix_key) == 20, "key of a trie");
 _Static_assert(sizeof(struct verified) == 16, "map value");
-_Static_assert(sizeof(struct syn_sample) == 24, "part of a map value");
+_Static_assert(sizeof(struct syn_sample) == 28, "part of a map value");
 _Static_assert(sizeof(struct samples) <= 32768, "the most that a value per CPU may be");
 
 #endif

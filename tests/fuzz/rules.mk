@@ -24,7 +24,8 @@ $(BUILD)/fuzz/fuzz_policy: FUZZ_LIBS := -lyaml -ljansson
 $(BUILD)/fuzz/fuzz_policy: $(POLICY_SRC)
 $(BUILD)/fuzz/%: tests/fuzz/%.c | $(BUILD)/fuzz
 	$(call say,FUZZ,$@)
+	$(Q)$(FUZZ_CLANG) $(filter-out -fstack-protector-strong,$(ALL_CFLAGS)) -Itests/unit -MM -MP -MT $@ $(filter %.c,$^) >$@.d
 	$(Q)$(FUZZ_CLANG) $(filter-out -fstack-protector-strong,$(ALL_CFLAGS)) -O1 -Itests/unit -Wno-missing-prototypes \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(FUZZ_LIBS)
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) $(FUZZ_LIBS)
 
 .PHONY: fuzz

@@ -15,6 +15,7 @@ import pytest
 
 import clients
 import lab as labs
+from api import Api
 from netns import SLOW, patience, until
 
 ATTACKS = "attack_start,attack_progress,attack_end"
@@ -175,6 +176,28 @@ def test_one_prefix_beside_clients(lab, watched):
     assert start["spoofed"] is True
     assert start["top_sources"][0]["prefix"] == "198.19.7.0/24"
     assert start["top_sources"][0]["share"] > 0.8
+
+
+def test_clients_are_no_source_of_a_flood(lab, watched):
+    """The few who come and go before it begins, all from one /24, are not what it comes from; in
+    the live view neither, though that is about the seconds before it too."""
+    api = Api(lab)
+    events = watched()
+    begun = time.monotonic() + patience(2)
+    while time.monotonic() < begun:
+        times, errors = clients.get_many(lab.client, labs.SERVER4, 1)
+        assert times, errors
+        time.sleep(0.04)
+    with lab.flood(rate=20_000, seconds=6):
+        _, start = events.start()
+        assert start["top_sources"] == []
+        # once a second it looks
+        top = until(lambda: (t := api.get("/v1/sources/top"))["syn_rate"] > 500 / SLOW and t, 5,
+                    "the flood in the live view")
+        assert top["samples"] > 50
+        for source in top["sources"]:
+            assert source["syn_rate"] < 50, top
+        assert len(top["sources"]) <= 1, top
 
 
 def test_by_completion_alone(lab, watched):

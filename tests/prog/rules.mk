@@ -4,7 +4,7 @@
 
 PROG := $(patsubst tests/prog/%.c,$(BUILD)/prog/%,$(wildcard tests/prog/test_*.c))
 PROG_LIB := $(BUILD)/prog/prog.o $(BUILD)/prog/check.o $(BUILD)/prog/frame.o \
-	$(addprefix $(BUILD)/user/,maps.o log.o distinct.o)
+	$(addprefix $(BUILD)/user/,maps.o sample_weights.o log.o distinct.o)
 PROG_CFLAGS = $(ALL_CFLAGS) -Itests/unit -Itests/prog -Iuser
 
 test-prog: $(PROG)

@@ -586,9 +586,9 @@ static u32 sources_now(void)
 	return distinct_estimate(&d, epoch) + distinct_estimate(&d, epoch - 1);
 }
 
-static u32 n_samples, strange_samples;
+static u32 n_samples, strange_samples, sampled_syns;
 
-static void take_sample(const struct syn_sample *s, void *arg)
+static void take_sample(const struct syn_sample *s, u32 syns, void *arg)
 {
 	const u32 *clients = arg;
 	struct addr first;
@@ -598,12 +598,13 @@ static void take_sample(const struct syn_sample *s, void *arg)
 	if (s->service != SERVICE || get32(s->addr.b + 12) - get32(first.b + 12) >= *clients)
 		strange_samples++;
 	n_samples++;
+	sampled_syns += syns;
 }
 
 static u32 samples_since(u64 since, u32 clients)
 {
-	n_samples = strange_samples = 0;
-	assert_int_equal(maps_samples(prog_maps(), since, take_sample, &clients), 0);
+	n_samples = strange_samples = sampled_syns = 0;
+	assert_int_equal(maps_samples(prog_maps(), SERVICE, since, take_sample, &clients), 0);
 	assert_int_equal(strange_samples, 0);
 	return n_samples;
 }
@@ -629,6 +630,7 @@ static void test_distinct_and_samples(void **state)
 	/* an epoch may have ended meanwhile: then it is up to twice as many */
 	assert_in_range(sources_now(), 270, 660);
 	assert_in_range(samples_since(begin, 300), SAMPLES_PER_SPAN, 1200);
+	assert_int_equal(sampled_syns, 1200); /* all of them, by those that were kept */
 	assert_int_equal(samples_since(prog_now() + NS_PER_S, 0), 0);
 
 	prog_reset(MODE_ALWAYS);
@@ -659,6 +661,7 @@ static void test_samples_are_spread(void **state)
 	/* test_run stays on one CPU, or nearly so */
 	assert_in_range(samples_since(begin, s.client), spans * SAMPLES_PER_SPAN / 4,
 			4 * spans * SAMPLES_PER_SPAN);
+	assert_int_equal(sampled_syns, s.client);
 }
 
 /* In mode observe everything passes, is followed, and is counted as what it would have been. */

@@ -15,12 +15,12 @@ $(BUILD)/unit/test_odds: SANITIZE := -O2
 $(BUILD)/unit/test_packet $(BUILD)/unit/test_options: tests/unit/frame.c
 $(BUILD)/unit/test_event_%: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_event_%: UNIT_LIBS := -ljansson -lbpf
-$(BUILD)/unit/test_event_json: $(addprefix user/,event_json.c event_names.c maps.c log.c attack_json.c top_sources.c)
+$(BUILD)/unit/test_event_json: $(addprefix user/,event_json.c event_names.c maps.c sample_weights.c log.c attack_json.c top_sources.c)
 $(BUILD)/unit/test_detect $(BUILD)/unit/test_top_sources $(BUILD)/unit/test_backlog: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_backlog: user/backlog.c
 $(BUILD)/unit/test_detect: user/judge.c user/traffic.c
 $(BUILD)/unit/test_top_sources: $(addprefix user/,top_sources.c overflow.c log.c)
-$(BUILD)/unit/test_event_text: $(addprefix user/,event_text.c event_json.c event_names.c maps.c log.c)
+$(BUILD)/unit/test_event_text: $(addprefix user/,event_text.c event_json.c event_names.c maps.c sample_weights.c log.c)
 $(BUILD)/unit/test_event_filter: $(addprefix user/,event_filter.c event_names.c log.c)
 $(BUILD)/unit/test_conns $(BUILD)/unit/test_half_open: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_half_open: UNIT_LIBS := -ljansson
@@ -56,11 +56,15 @@ $(BUILD)/unit/test_top: $(patsubst %,user/top_%.c,canvas chart draw frame help h
 	table_half_open table_services table_sources table_verdicts text)
 $(BUILD)/unit/test_live $(BUILD)/unit/test_event_log: ALL_CFLAGS += -Iuser
 $(BUILD)/unit/test_live: UNIT_LIBS := -lbpf
-$(BUILD)/unit/test_live: $(addprefix user/,half_open_oldest.c syn_sources.c top_sources.c moment.c log.c)
+$(BUILD)/unit/test_live: $(addprefix user/,half_open_oldest.c syn_sources.c sample_weights.c top_sources.c moment.c log.c)
+$(BUILD)/unit/test_sampling: ALL_CFLAGS += -Iuser
+$(BUILD)/unit/test_sampling: $(addprefix user/,sample_weights.c top_sources.c)
 $(BUILD)/unit/test_event_log: UNIT_LIBS := -levent
 $(BUILD)/unit/test_event_log: $(addprefix user/,event_log.c event_id.c moment.c)
 $(BUILD)/unit/test_%: tests/unit/test_%.c | $(BUILD)/unit
 	$(call say,CC,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $(filter %.c,$^) -lcmocka $(UNIT_LIBS)
+	@# -MMD would keep the last source's headers only
+	$(Q)$(CC) $(ALL_CFLAGS) -MM -MP -MT $@ $(filter %.c,$^) >$@.d
+	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.c,$^) -lcmocka $(UNIT_LIBS)
 
 .PHONY: test-unit

@@ -93,9 +93,9 @@ static void count_sources(struct world *w, u64 now)
 		full += c->addresses == 254 ? n : 0;
 	}
 	w->c.running = sum;
-	w->sampled = (struct sampled){.n = all < 400 ? all : 400};
-	w->sampled.few = all ? w->sampled.n * few / all : 0;
-	w->sampled.fullest = all ? w->sampled.n * full / all : 0;
+	w->sampled = (struct sampled){.worth = all < 400 ? all : 400};
+	w->sampled.few = all ? (double)few / all : 0;
+	w->sampled.fullest = all ? (double)full / all : 0;
 }
 
 /* As bpf/pressure.h does, with its usual bounds. */

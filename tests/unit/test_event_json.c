@@ -259,8 +259,8 @@ static void test_attack_facts(void **state)
 		.why = "because",
 		.top = {.samples = 300,
 			.n = 2,
-			.top = {{v4("198.51.100.0"), TOP_BITS_IPV4, 126},
-				{v6("2001:db8:7::"), TOP_BITS_IPV6, 20}}},
+			.top = {{v4("198.51.100.0"), TOP_BITS_IPV4, 126, 0.42},
+				{v6("2001:db8:7::"), TOP_BITS_IPV6, 20, 0.066}}},
 	};
 	struct event e = {.time = NOW, .service = 3, .type = EVENT_ATTACK_END};
 	struct event_context c = context;
@@ -317,7 +317,8 @@ static void test_attack_fits(void **state)
 
 	(void)state;
 	for (int i = 0; i < TOP_SOURCES; i++)
-		f.top.top[i] = (struct top_prefix){v6("2001:db80:ffff:ffff::"), TOP_BITS_IPV6, 123};
+		f.top.top[i] =
+			(struct top_prefix){v6("2001:db80:ffff:ffff::"), TOP_BITS_IPV6, 123, 0.123};
 	memset(&e, 0xff, sizeof(e));
 	e.type = EVENT_ATTACK_PROGRESS;
 	e.time >>= 3;

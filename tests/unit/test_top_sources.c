@@ -20,7 +20,13 @@ static struct addr v6(u32 high, u32 subnet, u32 low)
 static void add(struct sample_list *list, struct addr a, u32 times)
 {
 	while (times--)
-		sample_list_add(list, &a);
+		sample_list_add(list, &a, 1);
+}
+
+/* A share as so many of all samples, which weigh the same here. */
+static u32 as_samples(const struct top_sources *top, double share)
+{
+	return (u32)(share * top->samples + 0.5);
 }
 
 static void check_top(const struct top_sources *top, u32 i, const char *prefix, u32 n)
@@ -30,6 +36,7 @@ static void check_top(const struct top_sources *top, u32 i, const char *prefix, 
 	assert_true(i < top->n);
 	assert_string_equal(top_prefix_text(&top->top[i], text), prefix);
 	assert_int_equal(top->top[i].n, n);
+	assert_int_equal(as_samples(top, top->top[i].share), n);
 }
 
 static void test_none(void **state)
@@ -45,8 +52,8 @@ static void test_none(void **state)
 	top_sources(&list, &top);
 	assert_int_equal(top.samples, 1);
 	assert_int_equal(top.n, 0); /* one is chance */
-	assert_int_equal(top.few, 0);
-	assert_int_equal(top.fullest, 1);
+	assert_int_equal(as_samples(&top, top.few), 0);
+	assert_int_equal(as_samples(&top, top.fullest), 1);
 	sample_list_free(&list);
 }
 
@@ -65,16 +72,18 @@ static void test_mixture(void **state)
 	add(&list, v4(0xc0000201), 30);
 	top_sources(&list, &top);
 	assert_int_equal(top.samples, 230);
+	assert_int_equal(top.worth, 230);
 	assert_int_equal(top.n, 3);
 	check_top(&top, 0, "2001:db8:7::/64", 100);
 	check_top(&top, 1, "198.51.100.0/24", 50);
 	check_top(&top, 2, "192.0.2.0/24", 30);
-	assert_int_equal(top.fullest, 100);
-	assert_int_equal(top.few, 130); /* the /64 and the one address; nobody else came twice */
+	assert_int_equal(as_samples(&top, top.fullest), 100);
+	assert_int_equal(as_samples(&top, top.few),
+			 130); /* the /64 and the one address; nobody else came twice */
 	sample_list_free(&list);
 }
 
-/* At most ten, the right ones; below three percent none. */
+/* The right ones, most first; below three percent none. */
 static void test_bounds(void **state)
 {
 	struct sample_list list = {0};
@@ -84,15 +93,39 @@ static void test_bounds(void **state)
 	for (u32 i = 1; i <= 20; i++)
 		add(&list, v4(0x0a000000 + (i << 8)), i);
 	top_sources(&list, &top);
-	assert_int_equal(top.n, TOP_SOURCES);
-	for (u32 i = 0; i < TOP_SOURCES; i++)
+	assert_int_equal(top.n, 20 - (TOP_LEAST - 1));
+	for (u32 i = 0; i < top.n; i++)
 		assert_int_equal(top.top[i].n, 20 - i);
-	assert_int_equal(top.few, 20 * 21 / 2 - 1 - 2 - 3 - 4);
+	assert_int_equal(as_samples(&top, top.few), 20 * 21 / 2 - 1 - 2 - 3 - 4);
 	for (u32 i = 0; i < 900; i++)
 		add(&list, v4(0x0b000000 + (i << 8)), 1);
 	top_sources(&list, &top);
 	assert_int_equal(top.samples, 1110);
 	assert_int_equal(top.n, 0); /* 20 of 1110 is less than 3 % */
+	sample_list_free(&list);
+}
+
+/* One sample may stand for more than a hundred others; but it alone is chance. */
+static void test_weights(void **state)
+{
+	struct sample_list list = {0};
+	struct addr flood = v4(0xc6130001), once = v4(0xc6140001);
+	struct top_sources top;
+	u32 i;
+
+	(void)state;
+	add(&list, v4(0xc6120001), 100);
+	for (i = 0; i < TOP_LEAST; i++)
+		sample_list_add(&list, &flood, 100);
+	sample_list_add(&list, &once, 300);
+	top_sources(&list, &top);
+	assert_int_equal(top.samples, 100 + TOP_LEAST + 1);
+	assert_int_equal(top.n, 2);
+	assert_int_equal(top.top[0].share * 1200 + 0.5, 800);
+	assert_int_equal(top.top[1].share * 1200 + 0.5, 100);
+	assert_int_equal(top.fullest * 1200 + 0.5, 800);
+	assert_int_equal(top.few * 1200 + 0.5, 900); /* who came once is none of the few */
+	assert_int_equal(top.worth, 8);              /* 1200^2 / (100 + 8 * 100^2 + 300^2) = 8.5 */
 	sample_list_free(&list);
 }
 
@@ -111,7 +144,7 @@ static void test_random(void **state)
 		top_sources(&list, &top);
 		assert_int_equal(top.samples, sizes[i]);
 		assert_int_equal(top.n, 0);
-		assert_in_range(top.few, 0, 40);
+		assert_in_range(as_samples(&top, top.few), 0, 40);
 		sample_list_free(&list);
 	}
 }
@@ -159,11 +192,9 @@ static void test_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_none),
-		cmocka_unit_test(test_mixture),
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_list_is_bounded),
+		cmocka_unit_test(test_none),     cmocka_unit_test(test_mixture),
+		cmocka_unit_test(test_bounds),   cmocka_unit_test(test_weights),
+		cmocka_unit_test(test_random),   cmocka_unit_test(test_list_is_bounded),
 		cmocka_unit_test(test_overflow),
 	};
 
