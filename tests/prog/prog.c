@@ -404,10 +404,16 @@ static void run(struct run *r, struct bpf_program *prog, const u8 *frame, u32 le
 	count(r, silent);
 }
 
+/* What XDP must do. A packet that it only observes passes, also one that nothing counted. */
+static int action_of(const struct run *r)
+{
+	return r->bank || r->verdict >= V_COUNT ? XDP_PASS : verdict_actions[r->verdict];
+}
+
 void prog_xdp(struct run *r, const u8 *frame, u32 len)
 {
 	run(r, xdp->progs.synstile_xdp, frame, len, false);
-	if (r->action != (r->bank ? XDP_PASS : verdict_actions[r->verdict]))
+	if (r->action != action_of(r))
 		fail_msg("%s%s, but XDP action %d", verdict_name(r->verdict),
 			 r->bank ? " (observed)" : "", r->action);
 	if (r->action == XDP_PASS) {
@@ -438,6 +444,24 @@ void prog_tc_egress(struct run *r, const u8 *frame, u32 len)
 {
 	run(r, tc->progs.synstile_tc_egress, frame, len, true);
 	assert_memory_equal(r->out, frame, len);
+}
+
+void prog_sends(struct run *r, const struct spec *s, u32 side, u8 flags, u32 seq, u32 ack,
+		u16 payload)
+{
+	struct spec t = *s;
+	struct frame frame;
+
+	t.from_server = side == LOCAL;
+	t.flags = flags;
+	t.seq = seq;
+	t.ack = ack;
+	t.payload = payload;
+	frame_build(&frame, &t);
+	if (side == LOCAL)
+		prog_tc_egress(r, frame.bytes, frame.len);
+	else
+		prog_xdp(r, frame.bytes, frame.len);
 }
 
 static int run_syscall(struct bpf_program *prog, void *ctx, u32 size)

@@ -63,6 +63,9 @@ void prog_quick(bool yes);
 /* Run once. Fails if not exactly one counter moved, by one (TC: or none). */
 void prog_xdp(struct run *r, const u8 *frame, u32 len);
 void prog_tc_egress(struct run *r, const u8 *frame, u32 len);
+/* One side of *s sends, and XDP or TC egress sees it. */
+void prog_sends(struct run *r, const struct spec *s, u32 side, u8 flags, u32 seq, u32 ack,
+		u16 payload);
 
 /*
  * TC ingress, of a frame without VLAN tags. test_run leaves skb->mac_len 0, which the

@@ -19,18 +19,7 @@ static struct event events[MANY];
 /* One side of *s sends, and the programs see it. */
 static void sends(const struct spec *s, u32 side, u8 flags, u32 seq, u32 ack, u16 payload)
 {
-	struct spec t = *s;
-
-	t.from_server = side == LOCAL;
-	t.flags = flags;
-	t.seq = seq;
-	t.ack = ack;
-	t.payload = payload;
-	frame_build(&frame, &t);
-	if (side == LOCAL)
-		prog_tc_egress(&result, frame.bytes, frame.len);
-	else
-		prog_xdp(&result, frame.bytes, frame.len);
+	prog_sends(&result, s, side, flags, seq, ack, payload);
 }
 
 static u32 told(void)

@@ -44,18 +44,7 @@ static void expect_ended(u32 outcome, u64 n)
 
 static void sends(const struct spec *s, u32 side, u8 flags, u32 seq, u32 ack, u16 payload)
 {
-	struct spec t = *s;
-
-	t.from_server = side == LOCAL;
-	t.flags = flags;
-	t.seq = seq;
-	t.ack = ack;
-	t.payload = payload;
-	frame_build(&frame, &t);
-	if (side == LOCAL)
-		prog_tc_egress(&result, frame.bytes, frame.len);
-	else
-		prog_xdp(&result, frame.bytes, frame.len);
+	prog_sends(&result, s, side, flags, seq, ack, payload);
 }
 
 /* Before 6.9 there is no TC program for own cookies. */
