@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 
-from netns import patience, until
+from netns import at_last, patience, until
 
 Event = collections.namedtuple("Event", "id type data")
 
@@ -122,9 +122,9 @@ class Reader:
 
     def until(self, want, seconds, what):
         """Read on until want(events) is true; its value."""
-        end = time.monotonic() + patience(seconds)
+        end = time.monotonic() + at_last(seconds)
         while not (found := want(self.events)):
-            assert time.monotonic() < end, f"not within {seconds} s: {what}: {self.events[-3:]}"
+            assert time.monotonic() < end, f"not within {at_last(seconds):g} s: {what}: {self.events[-3:]}"
             self.socket.settimeout(max(0.01, end - time.monotonic()))
             with contextlib.suppress(TimeoutError):
                 self.more()

@@ -13,10 +13,11 @@ import pytest
 import clients
 import lab as labs
 from netns import patience, sh, until
+from terminal import Terminal
 
 POLICY = """version: 1
 defaults:
-  syn_timeout: { calm: 5s, attack: 3s }
+  syn_timeout: { calm: 8s, attack: 3s }
   half_open: { attack_above: 64, calm_below: 32 }
   syn_rate: { attack_above: 5000/s, calm_below: 1000/s }
   hold: 1s
@@ -25,58 +26,6 @@ services:
 """
 SMALL, LARGE = (80, 24), (200, 60)
 COLOR = re.compile(rb"\x1b\[[0-9;:]*?\b(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])\b[0-9;:]*m")
-
-
-class Terminal:
-    """A shell in a tmux server of its own."""
-
-    def __init__(self, tmp):
-        self.socket, self.raw = tmp / "tmux.sock", tmp / "raw"
-        self("-f", "/dev/null", "new-session", "-d", "-x", SMALL[0], "-y", SMALL[1],
-             "env PS1='$ ' LANG=C.UTF-8 LC_ALL=C.UTF-8 TZ=UTC sh")
-        for option in ("-g status off", "-s escape-time 0", "-g default-terminal tmux-256color"):
-            self("set", *option.split())
-        self.pid = int(self("display", "-p", "#{pane_pid}"))
-
-    def __call__(self, *args):
-        return sh("tmux", "-S", self.socket, *args, env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout
-
-    def size(self, size):
-        self("resize-window", "-x", size[0], "-y", size[1])
-
-    def keys(self, *keys):
-        for key in keys:
-            self("send-keys", *(["-l", key] if len(key) == 1 else [key]))
-
-    def line(self, text):
-        self("send-keys", "-l", text)
-        self("send-keys", "Enter")
-
-    def screen(self):
-        return self("capture-pane", "-p").splitlines()
-
-    def text(self):
-        return "\n".join(self.screen())
-
-    def shows(self, pattern, seconds=5):
-        """The match, once the screen has it."""
-        try:
-            return until(lambda: re.search(pattern, self.text(), re.M), seconds, pattern, 0.05)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.text()}") from None
-
-    def lacks(self, pattern, seconds=5):
-        until(lambda: not re.search(pattern, self.text(), re.M), seconds, f"no {pattern}", 0.05)
-
-    def state(self):
-        """What a program may have changed."""
-        tty = self("display", "-p", "#{pane_tty}").strip()
-        return (sh("stty", "-a", "-F", tty).stdout,
-                self("display", "-p", "#{alternate_on} #{cursor_flag} #{keypad_flag} "
-                                      "#{keypad_cursor_flag} #{mouse_any_flag}"))
-
-    def close(self):
-        subprocess.run(["tmux", "-S", str(self.socket), "kill-server"], check=False)
 
 
 class Top:
@@ -91,7 +40,7 @@ class Top:
         return self
 
     def pids(self):
-        return [int(p) for p in sh("pgrep", "-P", self.terminal.pid, "synstile",
+        return [int(p) for p in sh("pgrep", "-P", self.terminal.show("pane_pid"), "synstile",
                                    check=False).stdout.split()]
 
     def quit(self):
@@ -110,16 +59,17 @@ def lab():
 
 
 @pytest.fixture(scope="module")
-def terminal(lab):
-    made = Terminal(lab.tmp)
-    yield made
-    made.close()
+def terminal():
+    """A shell in a terminal."""
+    env = ["PS1=$ ", "LANG=C.UTF-8", "TZ=UTC", "TERM=tmux-256color"]
+    with Terminal(*SMALL, "sh", env=env) as made:
+        yield made
 
 
 @pytest.fixture
 def top(lab, terminal):
-    terminal.size(SMALL)
-    terminal("clear-history")
+    terminal.resize(*SMALL)
+    terminal.tmux("clear-history")
     made = Top(lab, terminal).start()
     yield made
     for pid in made.pids():
@@ -135,7 +85,7 @@ def same_as_status(top):
     """Until the row of the service says what status says. They look at different moments."""
     def same():
         s = service(top.lab)
-        row = next((line for line in top.terminal.screen() if re.match(r".web ", line)), "")
+        row = next((line for line in top.terminal.rows() if re.match(r".web ", line)), "")
         state = {"attack": "ATTACK", "calm": "CALM"}[s["state"]]
         timeout = f"{s['syn_timeout_ms'] / 1000:.1f}s"
         return (state in row and f" {s['half_open']}/{s['half_open_bound']} " in row
@@ -149,7 +99,7 @@ def test_calm(top):
     s = same_as_status(top)
     assert s["state"] == "calm" and s["half_open"] == 0
     for title in ("1 Services", "2 History", "3 Half-open", "4 Top sources", "5 Verdicts"):
-        assert title in terminal.text()
+        assert title in terminal.screen()
     with clients.Load(top.lab.client, labs.SERVER4):
         terminal.shows(r"^ SYN/s [1-9]")
         terminal.shows(r" handshake +[1-9]")
@@ -157,7 +107,7 @@ def test_calm(top):
 
 
 def test_half_open(top):
-    """Rows come, one is looked at, and they expire."""
+    """Rows come, one is looked at, and they expire: they live for 8 s."""
     terminal = top.terminal
     with top.lab.flood(rate=20, src="198.19.7.7/32", seconds=1, scale=False) as flood:
         flood.wait(patience(5))
@@ -166,7 +116,7 @@ def test_half_open(top):
     terminal.shows(rf"3 Half-open  {s['half_open']} ")
     listed = json.loads(top.lab.synstile("conns", "--half-open", "-j").stdout)["connections"]
     ends = {f"{c['src_ip']}:{c['src_port']}" for c in listed}
-    shown = re.findall(r"198\.19\.7\.7:\d+", terminal.text())
+    shown = re.findall(r"198\.19\.7\.7:\d+", terminal.screen())
     assert shown and set(shown) <= ends
     terminal.keys("3", "Down", "Down", "Enter")
     chosen = terminal.shows(r"^ (198\.19\.7\.7:\d+) > 198\.18\.0\.1:80")[1]
@@ -175,8 +125,8 @@ def test_half_open(top):
     terminal.shows(r"^ connection +service web, half_open")
     terminal.shows(r"Last transitions \([1-9]\d*\)")
     age = terminal.shows(r"age (\d\.\ds)")[1]
-    until(lambda: age not in terminal.text(), 3, "the record is renewed")
-    terminal.shows(r"It is over; this is how it was last seen", 8)
+    until(lambda: age not in terminal.screen(), 3, "the record is renewed")
+    terminal.shows(r"It is over; this is how it was last seen", 10)
     terminal.shows(r"half-open timeout after")
     terminal.keys("Escape")
     terminal.shows(r"none: every handshake is complete")
@@ -194,40 +144,50 @@ def test_attack(top):
         terminal.shows(r"SYNs a second are answered with cookies", 6)
         terminal.shows(r"They take no memory")
         terminal.shows(r"^ syn_cookie|  syn_cookie +\d")
-        terminal.size(LARGE)
+        terminal.resize(*LARGE)
         terminal.shows(r"a SYN answered with a cookie")
-        assert len(terminal.screen()) == LARGE[1]
-        assert re.search(r"z pane alone", terminal.screen()[-1])
+        assert len(terminal.rows()) == LARGE[1]
+        assert re.search(r"z pane alone", terminal.rows()[-1])
         terminal.keys("p")
         terminal.shows("PAUSED")
-        terminal.size(SMALL)
+        terminal.resize(*SMALL)
         terminal.shows(r"q quit.*PAUSED$")
     time.sleep(patience(1.5))
-    assert re.search(r"^  ATTACK ", terminal.text(), re.M), "it was paused"
+    assert re.search(r"^  ATTACK ", terminal.screen(), re.M), "it was paused"
     terminal.keys("p")
     terminal.shows(r"^  CALM  for \d+\.\ds", 8)
     same_as_status(top)
 
 
-def test_keys(top):
-    terminal = top.terminal
-    with top.lab.flood(rate=20, src="198.19.7.0/24", seconds=1, scale=False) as flood:
-        flood.wait(patience(5))
-    terminal.shows(r"198\.19\.7\.")
-    terminal.keys("?")
-    terminal.shows(r" Help ")
+def list_alone(terminal):
+    """Sort and reverse the list of half-open connections, which fills the screen, and go to its
+    end."""
+    def rows():
+        return [row for row in terminal.rows() if "198.19.7." in row]
+
     terminal.keys("Escape", "s")
     terminal.shows(r"SERVICE.$|SERVICE\S ")
     terminal.keys("r", "S", "3", "z")
     terminal.lacks(r"1 Services")
     terminal.keys("s")
     terminal.shows(r"^ SOURCE\u25b2")
-    rows = [row for row in terminal.screen() if "198.19.7." in row]
-    assert len(rows) >= 5 and rows == sorted(rows)
+    until(lambda: len(rows()) >= 5, 5, "five rows")
+    shown = rows()
+    assert shown == sorted(shown)
     terminal.keys("r")
     terminal.shows(r"^ SOURCE\u25bc")
     terminal.keys("End")
     terminal.shows(r"^>198\.19\.7\.")
+
+
+def test_keys(top):
+    terminal = top.terminal
+    # as many as expire, and never an attack
+    with top.lab.flood(rate=6, src="198.19.7.0/24", seconds=60, scale=False):
+        terminal.shows(r"198\.19\.7\.")
+        terminal.keys("?")
+        terminal.shows(r" Help ")
+        list_alone(terminal)
     terminal.keys("Home", "PageDown", "PageUp", "j", "k", "Up", "Down")
     terminal.keys("/", *"198.19.8.0/24", "Enter")
     terminal.shows(r"0 match")
@@ -244,9 +204,9 @@ def test_keys(top):
     terminal.shows(r"2 History  1 min · service web")
     terminal.keys("Escape", "h", "q")
     terminal.lacks(r" Help ")
-    terminal.size((40, 10))
+    terminal.resize(40, 10)
     terminal.shows(r"too small: 40x10")
-    terminal.size(SMALL)
+    terminal.resize(*SMALL)
     terminal.shows(r"1 Services")
 
 
@@ -256,7 +216,7 @@ def test_agent_dies(top):
     os.kill(lab.status()["agent"]["pid"], signal.SIGKILL)
     terminal.shows(r"^  UNKNOWN .*is not known", 4)
     terminal.shows(r"no connection to the agent: it does not run, trying again")
-    assert re.search(r"^ web ", terminal.text(), re.M)
+    assert re.search(r"^ web ", terminal.screen(), re.M)
     terminal.keys("q")
     terminal.lacks(r"^ synstile \d")
     terminal.line(f"{labs.SYNSTILE} -n {lab.server.name} top --once; echo status $?")
@@ -271,7 +231,7 @@ def test_agent_dies(top):
 
 @pytest.mark.parametrize("end", ["q", "TERM", "HUP", "SEGV", "ABRT", "^C"])
 def test_terminal_is_left_as_found(lab, terminal, end):
-    terminal.size(SMALL)
+    terminal.resize(*SMALL)
     terminal.line("clear; echo here")
     terminal.shows(r"^here")
     before = terminal.state()
@@ -312,20 +272,21 @@ def test_stop_and_go_on(top):
 
 def raw_output(lab, terminal, env, options=""):
     """What it writes to the terminal, byte by byte, from its start to its end."""
-    terminal.raw.write_bytes(b"")
-    terminal("pipe-pane", f"cat >> {terminal.raw}")
+    raw = lab.tmp / "raw"
+    raw.write_bytes(b"")
+    terminal.tmux("pipe-pane", f"cat >> {raw}")
     top = Top(lab, terminal).start(env, options)
     terminal.keys("3", "?")
     terminal.shows(" Help ")
     terminal.keys("q")
     top.quit()
-    terminal("pipe-pane")
+    terminal.tmux("pipe-pane")
     time.sleep(0.1)
-    return terminal.raw.read_bytes()
+    return raw.read_bytes()
 
 
 def test_plain_terminals(lab, terminal):
-    terminal.size(SMALL)
+    terminal.resize(*SMALL)
     rich = raw_output(lab, terminal, "")
     assert COLOR.search(rich) and max(rich) > 0x7f
     mono = raw_output(lab, terminal, "NO_COLOR=1")

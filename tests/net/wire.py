@@ -18,7 +18,7 @@ from scapy.layers.l2 import Dot1AD, Dot1Q, Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 
 import lab as labs  # noqa: E402
-from netns import patience  # noqa: E402
+from netns import at_last, patience  # noqa: E402
 
 ETH_P_ALL = 3
 SOL_PACKET, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING = 263, 8, 23
@@ -55,12 +55,12 @@ class Wire:
 
     def expect(self, want, seconds, what):
         """The first frame for which want(frame) is true; others are skipped."""
-        end = time.monotonic() + patience(seconds)
+        end = time.monotonic() + at_last(seconds)
         while (left := end - time.monotonic()) > 0:
             frame = self.receive(left)
             if frame is not None and want(frame):
                 return frame
-        raise AssertionError(f"not within {patience(seconds):g} s on the wire: {what}")
+        raise AssertionError(f"not within {at_last(seconds):g} s on the wire: {what}")
 
     def drain(self, seconds, want=lambda f: True):
         """All frames of the next `seconds` that are wanted."""
