@@ -129,6 +129,10 @@ for at in $(cut -d' ' -f5 /proc/self/mountinfo | sort -u); do
 	for p in {spared}; do case "$at/" in "$p"/*) mode=;; esac; done
 	for p in {readonly}; do case "$at/" in "$p"/*) mode=ro;; esac; done
 	for p in {writable}; do case "$at/" in "$p"/*) mode=;; esac; done
-	if test -n "$mode"; then mount -o remount,bind,ro "$at"; fi
+	# others' mounts, such as namespaces of other tests, may go meanwhile
+	if test -n "$mode" && ! said=$(mount -o remount,bind,ro "$at" 2>&1) &&
+		cut -d' ' -f5 /proc/self/mountinfo | grep -qxF "$at"; then
+		echo "$said" >&2; exit 1
+	fi
 done
 """

@@ -369,6 +369,9 @@ def simultaneous_open(c):
     else:
         yield Step("SYN-SENT", "LISTEN", shown=None, because="a SYN to no service is not followed")
     c.open("acceptor")
+    # in SYN-RECEIVED Linux gives up after TCP_SYNCNT repetitions, those of SYN-SENT included
+    for s in c.sockets.values():
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 60)
     yield Step("SYN-SENT", "SYN-SENT", ready=lambda: c.lost("opener") > 1)
     here, there = ("opener", "acceptor") if c.by == "server" else ("acceptor", "opener")
     c.keep(here)

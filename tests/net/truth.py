@@ -5,7 +5,7 @@ import time
 
 import observer
 from dropper import Dropper
-from netns import patience
+from netns import at_last, patience
 from scripted import Listeners, Step
 
 NO_SOCKET = "LISTEN", "CLOSED"
@@ -86,7 +86,8 @@ def judge(run, seen_stacks, seen_shown, good):
     now = time.monotonic()
     views = f"{run}\nss: {seen_stacks}\nsynstile: {seen_shown}"
     if not stacks_agree(run.step.stacks, seen_stacks) or (run.step.ready and not run.step.ready()):
-        assert now - run.began < patience(12), f"the stacks did not come to this: {views}"
+        # what was lost is repeated after up to as long as it has taken until now
+        assert now - run.began < at_last(20), f"the stacks did not come to this: {views}"
         run.there = None
         return False
     run.there = run.there or now
