@@ -51,6 +51,10 @@ class Terminal:
     def screen(self, *options):
         return self.tmux("capture-pane", "-p", *options).stdout
 
+    def covered(self):
+        """What was on the screen before a program took it all for itself, and will be there again."""
+        return self.screen("-a", "-q")
+
     def rows(self):
         return self.screen().splitlines()
 

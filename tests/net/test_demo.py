@@ -40,9 +40,9 @@ def demo(request):
                "--rate", "50000"]
     with Terminal(120, 36, *command, env=env) as terminal:
         pid = int(terminal.show("pane_pid"))
-        said = until(lambda: re.search(r"http://127\.0\.0\.1:\d+\S*", terminal.screen()), 20,
-                     "the web page's address")
-        until(lambda: re.search(r"(?m)^ *CALM\b", terminal.screen()), 10, "the dashboard")
+        terminal.shows(r"^ *CALM\b", 30)
+        said = re.search(r"http://127\.0\.0\.1:\d+\S*", terminal.covered())
+        assert said, terminal.covered()
         yield terminal, pid, said[0]
     until(lambda: not left(pid), 15, f"all removed of st-{pid}x")
 
@@ -59,8 +59,8 @@ def test_dashboard_and_summary(demo):
     terminal, pid, url = demo
     with urllib.request.urlopen(url, timeout=patience(5)) as page:
         assert page.status == 200 and b"synstile" in page.read()
-    until(lambda: re.search(r"(?m)^ *ATTACK\b", terminal.screen()), 25, "the dashboard says ATTACK")
-    until(lambda: "SPOOFED" in terminal.screen(), 5, "and that the sources are spoofed")
+    terminal.shows(r"^ *ATTACK\b", 25)
+    terminal.shows("SPOOFED")
     terminal.keys("q")
     until(terminal.ended, 20, "the demonstration ends")
     screen = terminal.screen()
