@@ -17,7 +17,8 @@ selection=${SELECT:-"test_both_on or test_detach_gives or test_another_xdp or te
 test_every_connection or test_ack_and_data or test_fin_first or test_full_accept_queue or test_port_reused or \
 test_every_new_client or test_stateful_firewall or test_firewall_loaded or test_forged or test_vlan or \
 test_capabilities or test_kill_and_adopt or test_apply_show_diff or test_by_interface or test_allowed_and_denied or \
-test_retries_follow or test_by_completion_alone or test_once or test_live_frames or test_half_open_rows"}
+test_retries_follow or test_by_completion_alone or test_once or test_live_frames or test_half_open_rows or \
+test_clients_are_no_source"}
 args=(-rfE --tb=short)
 [ -n "${FULL:-}" ] || args+=(-k "$selection")
 
