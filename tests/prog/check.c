@@ -193,3 +193,14 @@ void get_cookie(struct answer *a, const struct spec *syn)
 	if (a->flags & ECE)
 		a->features |= TCP_ECN;
 }
+
+struct spec prove_cookie(struct answer *a, const struct spec *syn, struct run *r, struct frame *f)
+{
+	struct spec ack;
+
+	get_cookie(a, syn);
+	ack = next_segment(syn, a, ACK, 0);
+	run_spec(r, f, &ack);
+	expect(r, V_COOKIE_VALID, XDP_PASS);
+	return ack;
+}

@@ -39,7 +39,9 @@ struct spec next_segment(const struct spec *syn, const struct answer *a, u8 flag
 void run_spec(struct run *r, struct frame *f, const struct spec *s);
 void expect(const struct run *r, enum synstile_verdict v, int action);
 
-/* SYN *syn is answered with a cookie (mode always); *ack is the ACK for it. */
+/* SYN *syn is answered with a cookie (mode always). */
 void get_cookie(struct answer *a, const struct spec *syn);
+/* ... and the ACK for it, which it returns, is found valid: *r and *f are its run and its frame. */
+struct spec prove_cookie(struct answer *a, const struct spec *syn, struct run *r, struct frame *f);
 
 #endif
