@@ -443,12 +443,15 @@ void agent_free(struct agent *a)
 	free(a);
 }
 
+/* With standard error closed, who started it knows that it is at work; standard input was the
+ * instance's lock: see start_agent.c. */
 static void go_silent(const struct agent *a)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	log_to_syslog(a->in.name);
 	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
 		dup2(null, STDERR_FILENO);
 		close(null);
 	}

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -468,20 +470,31 @@ int instance_agent(const struct instance *in)
 	return pid;
 }
 
+/* Signals it, and waits until the process is gone, not only its lock. */
+static bool end_process(int pidfd, int signal, int ms)
+{
+	struct pollfd gone = {.fd = pidfd, .events = POLLIN};
+
+	return (pidfd_send_signal(pidfd, signal, NULL, 0) && errno == ESRCH) ||
+	       poll(&gone, 1, ms) == 1;
+}
+
 int instance_stop_agent(const struct instance *in)
 {
-	int pid = instance_agent(in), waited;
+	int pid = instance_agent(in), pidfd;
+	bool gone;
 
 	if (!pid)
 		return 0;
-	if (kill(pid, SIGTERM))
+	pidfd = pidfd_open(pid, 0);
+	if (pidfd < 0 && errno != ESRCH)
 		return fail(errno, "cannot stop the agent (process %d): %s", pid, strerror(errno));
-	for (waited = 0; waited < 5000; waited += 10) {
-		if (!instance_agent(in))
-			return 0;
-		if (waited == 3000)
-			kill(pid, SIGKILL);
-		sleep_ms(10);
-	}
-	return fail(EBUSY, "the agent (process %d) does not end; try `kill -9 %d`", pid, pid);
+	if (pidfd < 0)
+		return 0;
+	/* still the same one? Its number may be another's now */
+	gone = instance_agent(in) != pid || end_process(pidfd, SIGTERM, 3000) ||
+	       end_process(pidfd, SIGKILL, 2000);
+	close(pidfd);
+	return gone ? 0
+		    : fail(EBUSY, "the agent (process %d) does not end; try `kill -9 %d`", pid, pid);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -268,6 +269,19 @@ int common_open_client(struct instance *in)
 	return instance_named(in, chosen_netns);
 }
 
+/* A caller that closed them (cron, a hook of ifupdown) is not to have our messages written to the
+ * next file that we open. */
+static void fill_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -276,6 +290,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 	int c, status;
 
+	fill_standard_files();
 	/* '+': what follows the command is the command's */
 	while ((c = getopt_long(argc, argv, "+" COMMON_SHORT "V", options, NULL)) != -1) {
 		if (c == 'h')

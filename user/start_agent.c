@@ -13,6 +13,8 @@
 #include "log.h"
 #include "start_agent.h"
 
+/* Its standard input is the instance's lock, until it is at work: if this process is killed before
+ * that, whoever comes next waits for the agent, which nobody can see yet, and finds it. */
 static void become_agent(const struct instance *in, int errors)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -23,9 +25,10 @@ static void become_agent(const struct instance *in, int errors)
 	setsid();
 	/* a service manager that watches the command is not to hear of the agent */
 	unsetenv("NOTIFY_SOCKET");
-	if (chdir("/") || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(errors, 2) < 0)
+	if (chdir("/") || null < 0 || dup2(null, 1) < 0 || dup2(errors, 2) < 0 ||
+	    dup2(in->lock_fd, 0) < 0)
 		_exit(STATUS_FAILED);
-	close_range(3, ~0U, 0); /* above all the instance's lock */
+	close_range(3, ~0U, 0);
 	if (in->netns[0])
 		execl("/proc/self/exe", "synstile", "-n", in->netns, "agent", NULL);
 	else

@@ -4,8 +4,8 @@
 
 #include "instance.h"
 
-/* Starts the agent of what is attached, in the background, and waits until it is at work. -errno
- * with its own words. */
+/* Starts the agent of what is attached, in the background, and waits until it is at work. Whoever
+ * calls it holds the instance's lock. -errno with its own words. */
 int start_agent(const struct instance *in);
 
 #endif

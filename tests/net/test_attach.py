@@ -2,7 +2,10 @@
 """attach is all or nothing, detach gives everything back, and listeners are followed."""
 import json
 import os
+import pathlib
+import re
 import shutil
+import signal
 
 import pytest
 from conftest import COOKIES
@@ -123,6 +126,21 @@ def fails(lab, *args, words=(), code=1, **kw):
         assert word in done.stderr, done.stderr
     same(before, lab.snapshot())
     return done
+
+
+def test_without_standard_error(web):
+    """A caller closed it: messages are lost then, and no file of ours gets them."""
+    name = web.server.name
+    with web.attached(ifaces=["s0"]):
+        agent = web.status()["agent"]["pid"]
+        os.kill(agent, signal.SIGSTOP)  # it writes into the lock too
+        try:
+            sh("sh", "-c", f"{labs.SYNSTILE} -v -n {name} attach s1 2>&-")
+            lock = pathlib.Path(f"/run/synstile/ns-{name}.lock").read_text(encoding="utf-8")
+        finally:
+            os.kill(agent, signal.SIGCONT)
+        assert re.fullmatch(r"\d+ attach\n", lock), lock
+        assert [i["name"] for i in web.status()["interfaces"]] == ["s0", "s1"]
 
 
 def test_no_such_interface(web):

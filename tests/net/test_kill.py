@@ -6,6 +6,7 @@ as it was before. Meanwhile clients come and go, and not one of them fails.
 SYNSTILE_KILLS moments (100), from SYNSTILE_SEED; a failure tells both.
 """
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -209,3 +210,39 @@ def test_kill_at_any_moment(make_lab):
         print(f"SYNSTILE_SEED={SEED}, {n + 1} of SYNSTILE_KILLS={KILLS}:",
               *torture.told[-6:], sep="\n  ")
         raise
+
+
+def test_killed_while_the_agent_starts(make_lab):
+    """The agent has its programs and maps, but nobody can see it yet: its process id is not written.
+    Who comes next waits for it; else it would come up after a detach, and stay."""
+    lab = make_lab()
+    before = lab.snapshot()
+    pid_file = pathlib.Path(f"/run/synstile/ns-{lab.server.name}.pid")
+    pid_file.parent.mkdir(mode=0o755, exist_ok=True)
+    with open(pid_file, "w", encoding="utf-8") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)  # here the agent waits for a moment
+        attach = subprocess.Popen([labs.SYNSTILE, "-n", lab.server.name, "attach", "s0"],
+                                  stdout=subprocess.DEVNULL)
+        agent = until(lambda: next((p for p in lab.synstile_pids() if p != attach.pid and pid_file
+                                    in opened(p)), None), 10, "the agent opens it", 0.005)
+        os.kill(agent, signal.SIGSTOP)
+    attach.kill()
+    attach.wait()
+    detach = subprocess.Popen([labs.SYNSTILE, "-n", lab.server.name, "detach", "--all"])
+    try:
+        time.sleep(0.5)
+        assert detach.poll() is None, "detach does not wait for an agent that starts"
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    assert detach.wait(patience(10)) == 0
+    assert not lab.synstile_pids()
+    same(before, lab.snapshot())
+
+
+def opened(pid):
+    """The files that a process has open."""
+    found = []
+    with contextlib.suppress(OSError):
+        for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            found.append(pathlib.Path(os.readlink(fd)))
+    return found
