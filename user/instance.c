@@ -495,6 +495,7 @@ int instance_stop_agent(const struct instance *in)
 	gone = instance_agent(in) != pid || end_process(pidfd, SIGTERM, 3000) ||
 	       end_process(pidfd, SIGKILL, 2000);
 	close(pidfd);
-	return gone ? 0
-		    : fail(EBUSY, "the agent (process %d) does not end; try `kill -9 %d`", pid, pid);
+	if (gone)
+		return 0;
+	return fail(EBUSY, "the agent (process %d) does not end; try `kill -9 %d`", pid, pid);
 }
