@@ -251,34 +251,38 @@ def idle(c):
 
 @script(cookies=False)
 def syn_lost(c):
-    c.lose("opener", flags=SYN, left=1)
+    c.lose("opener", flags=SYN)
     c.open()
     yield "SYN-SENT", "LISTEN"
+    c.keep("opener")
     yield OPEN
 
 
 @script(opened_by=["client"])
 def syn_lost_unseen(c):
-    c.lose("opener", before=True, flags=SYN, left=1)
+    c.lose("opener", before=True, flags=SYN)
     c.open()
     yield Step("SYN-SENT", "LISTEN", shown=None, because="no segment was seen")
+    c.keep("opener")
     yield OPEN
 
 
 @script(cookies=False)
 def synack_lost(c):
-    c.lose("acceptor", flags=SYN | ACK, left=2)
+    c.lose("acceptor", flags=SYN | ACK)
     c.open()
     yield "SYN-SENT", "SYN-RECEIVED"
+    c.keep("acceptor")
     yield OPEN
 
 
 @script(opened_by=["client"], cookies=True)
 def cookie_lost(c):
     """As above where the answer is a cookie: nobody remembers anything."""
-    c.lose("acceptor", flags=SYN | ACK, left=2)
+    c.lose("acceptor", flags=SYN | ACK)
     c.open()
     yield Step("SYN-SENT", "LISTEN", shown=None, because="a cookie is in no table")
+    c.keep("acceptor")
     yield OPEN
 
 
