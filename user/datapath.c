@@ -160,10 +160,15 @@ static int make_dir(const char *path)
 
 static int make_dirs(const struct instance *in, const char *dir)
 {
-	int err = make_dir(PINS_DIR);
+	int tries, err = -ENOENT;
 
-	if (!err)
-		err = make_dir(in->pins);
+	/* the last detach of another instance may remove PINS_DIR in between */
+	for (tries = 0; err == -ENOENT && tries < 5; tries++) {
+		fail_clear();
+		err = make_dir(PINS_DIR);
+		if (!err)
+			err = make_dir(in->pins);
+	}
 	return err || !dir ? err : make_dir(dir);
 }
 

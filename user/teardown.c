@@ -109,9 +109,8 @@ int teardown_stale(const struct instance *in, struct state *st)
 	return -ENOENT;
 }
 
-/* Nobody can enter it any more to ask for this. Somebody at work on it, such as its agent that
- * has just seen its end, needs no help. */
-static void clear_vanished(struct instance *other)
+/* Nobody can enter it any more to ask for its end: its namespace is gone, or its boot is over. */
+static bool is_left_behind(const struct instance *other)
 {
 	struct state st;
 	bool stale = state_load(&st, other->state) == -ENOENT;
@@ -119,13 +118,23 @@ static void clear_vanished(struct instance *other)
 	if (!stale)
 		state_free(&st);
 	fail_clear();
-	if ((!stale && !instance_vanished(other)) || instance_agent(other) ||
-	    instance_trylock(other, "attach"))
+	return (stale || instance_vanished(other)) && !instance_agent(other);
+}
+
+/* Somebody at work on it, such as its agent that has just seen its end, needs no help. */
+static void clear_vanished(struct instance *other)
+{
+	bool dead = is_left_behind(other) && !instance_trylock(other, "attach");
+
+	if (!dead)
 		return;
-	debug("%s: %s; forgetting it", other->name,
-	      stale ? "attached before the machine was booted" : "the namespace is gone");
-	datapath_remove(other);
-	instance_unlock(other, true);
+	/* who had the lock until now may have attached it anew */
+	dead = is_left_behind(other);
+	if (dead) {
+		debug("%s: its namespace is gone, or its boot is over; forgetting it", other->name);
+		datapath_remove(other);
+	}
+	instance_unlock(other, dead);
 }
 
 void teardown_vanished(const struct instance *in)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import lab as labs
+from netns import at_last
 
 DRIVE = labs.ROOT / "tests/web/drive.mjs"
 TOOLS = labs.BUILD / "web"
@@ -52,8 +53,8 @@ class Browser:
         return self.order("eval", code=code, arg=arg)
 
     def wait(self, code, arg=None, seconds=5):
-        """Until the function returns something true, which is returned."""
-        return self.order("wait", code=code, arg=arg, ms=int(seconds * 1000))
+        """Until the function returns something true, which is returned. seconds: see at_last()."""
+        return self.order("wait", code=code, arg=arg, ms=int(at_last(seconds) * 1000))
 
     def text(self, at):
         return self.eval("(at) => document.querySelector(at).textContent", at)

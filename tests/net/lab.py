@@ -79,6 +79,14 @@ def below(top):
                   for name in (*dirs, *files))
 
 
+def named(top, name):
+    """What a directory has whose name contains this; the directory itself may come and go."""
+    try:
+        return [os.path.join(top, found) for found in sorted(os.listdir(top)) if name in found]
+    except FileNotFoundError:
+        return []
+
+
 _runs = itertools.count()
 
 SETUP_SYSCTLS = {

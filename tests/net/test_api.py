@@ -10,7 +10,6 @@ import re
 import signal
 import socket
 import threading
-import time
 
 import pytest
 from conftest import COOKIE_KINDS, COOKIES
@@ -110,6 +109,11 @@ def lose(lab, events):
         until(lambda: "lost" in events.types, 5, lambda: f"lost, not {events.types}")
 
 
+def is_attacked(answers):
+    service = answers["/v1/services"]["services"][0]
+    return service["attack"] and (service["syn_rate"] or 0) > 5000 < service["attack"]["syns"]
+
+
 def test_answers_and_events(shared):
     lab = shared
     events, wire = Events(lab), Wire(lab.client)
@@ -121,9 +125,8 @@ def test_answers_and_events(shared):
                          ["syn_rate"] is not None and all_, 5, "rates are known")
             assert calm["/v1/live"]["state"] == "calm" and calm["/v1/conns"]["total"] >= 2
             with lab.flood(rate=20_000):
-                until(lambda: lab.api.get("/v1/services")["services"][0]["attack"], 5, "attack")
-                time.sleep(patience(1.5))
-                attacked = everything(lab)
+                attacked = until(lambda: is_attacked(all_ := everything(lab)) and all_, 5,
+                                 "an attack, and its rate")
                 lose(lab, events)
         until(lambda: EVENTS <= set(events.types), 15, lambda: f"all types, not {events.types}")
     finally:
@@ -134,7 +137,6 @@ def test_answers_and_events(shared):
     assert frame["state"] == "attack" and frame["attacked"] == ["web"]
     assert "syn_rate" in frame["why"]
     assert service["state"] == "attack" and service["service"] == "web" and service["ports"] == [80]
-    assert service["syn_rate"] > 5000 and service["attack"]["syns"] > 5000
     assert attacked["/v1/status"]["attacks"][0]["service"] == "web"
     kept = lab.api.lines("/v1/events?follow=0&backlog=4000", "event")
     assert {e["event_type"] for e in kept} >= {"tcp_state", "attack_start", "attack_end"}
@@ -204,7 +206,7 @@ def test_sorted(shared, many):
     # not age_ms, which grows from page to page
     opened = [datetime.datetime.fromisoformat(c["synstile"]["opened"])
               for c in pages(shared, "&sort=age", 1000)]
-    some = datetime.timedelta(milliseconds=10)  # the clocks' distance is measured for each page
+    some = datetime.timedelta(milliseconds=200)  # the clocks' distance is measured for each page
     assert len(opened) >= many and all(a <= b + some for a, b in zip(opened, opened[1:]))
     newest = shared.api.get("/v1/conns?sort=newest&limit=5")["connections"]
     oldest = shared.api.get("/v1/conns?sort=age&limit=5")["connections"]

@@ -16,12 +16,12 @@ DEMO = pathlib.Path(__file__).with_name("demo.py")
 
 def left(pid):
     """What a demonstration has made: namespaces, files, pins, processes."""
-    found = [str(p) for top, pattern in (("/run/netns", f"st-{pid}x*"),
-                                         ("/tmp", f"synstile-lab-{pid}-*"),
-                                         ("/sys/fs/bpf/synstile", f"ns-st-{pid}x*"),
-                                         ("/run/synstile", f"ns-st-{pid}x*"),
-                                         ("/var/lib/synstile", f"ns-st-{pid}x*"))
-             for p in pathlib.Path(top).glob(pattern)]
+    found = [path for top, name in (("/run/netns", f"st-{pid}x"),
+                                    ("/tmp", f"synstile-lab-{pid}-"),
+                                    ("/sys/fs/bpf/synstile", f"ns-st-{pid}x"),
+                                    ("/run/synstile", f"ns-st-{pid}x"),
+                                    ("/var/lib/synstile", f"ns-st-{pid}x"))
+             for path in labs.named(top, name)]
     for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().decode(errors="replace")
@@ -53,7 +53,7 @@ def listens(url):
         return s.connect_ex((host, int(port))) == 0
 
 
-@pytest.mark.parametrize("demo", ["1"], indirect=True)
+@pytest.mark.parametrize("demo", ["2"], indirect=True)
 def test_dashboard_and_summary(demo):
     """Calm, then a flood, on the screen and as a web page; then q, and what was measured."""
     terminal, pid, url = demo
@@ -67,7 +67,7 @@ def test_dashboard_and_summary(demo):
     without = re.search(r"without synstile +nginx served (\d+) of (\d+)", screen)
     assert without and int(without[1]) * 2 < int(without[2]), screen
     with_it = re.search(r"with synstile +nginx served (\d+) of (\d+)", screen)
-    assert with_it and 0 < int(with_it[1]) == int(with_it[2]), screen
+    assert with_it and int(with_it[1]) >= 0.9 * int(with_it[2]) > 0, screen
     assert not listens(url)
     assert not left(pid)
 

@@ -16,7 +16,7 @@ import pytest
 import clients
 import lab as labs
 from api import Api
-from netns import SLOW, patience, until
+from netns import SLOW, at_last, patience, until
 
 ATTACKS = "attack_start,attack_progress,attack_end"
 MANY = labs.BUILD / "tools" / "many"
@@ -100,15 +100,16 @@ def attack_of(lab, service="80"):
 def test_spoofed_flood(lab, watched, dst):
     """attack_start within a second of the first packet, with everything that is to be known."""
     events = watched()
-    with lab.flood(dst=dst, rate=20_000, seconds=4):
+    with lab.flood(dst=dst, rate=20_000):
         began = time.monotonic()
         came, start = events.start()
-        assert came - began < patience(1)
+        assert came - began < at_last(1)
         assert start["spoofed"] is True and start["spoofed_why"]
         assert "half_open" in start["reasons"] and start["half_open"] >= start["half_open_bound"]
         assert start["syn_rate"] > 10_000 / SLOW and start["completion_percent"] <= 5
         assert start["distinct_sources"] > 2500 and start["samples"] > 50
-        assert start["top_sources"] == []  # random: there is no top
+        # random: there is no top, but for a prefix that is in some more samples by chance
+        assert all(s["share"] < 0.06 for s in start["top_sources"]), start["top_sources"]
         until(lambda: {"completion", "distinct_sources"} <= events.reasons(), 4, "all reasons")
 
         attack = attack_of(lab)
@@ -151,7 +152,8 @@ def test_slow_flood(lab, watched):
     assert not events.seen and lab.service(80)["state"] == "calm"
     with lab.flood(rate=200, seconds=8, scale=False):
         _, start = events.start()
-        assert start["reasons"] == ["half_open"] and start["spoofed"] is True
+        assert start["reasons"] in (["half_open"], ["half_open", "completion"])
+        assert start["spoofed"] is True
         assert start["syn_rate"] < start["syn_rate_bound"] // 10
         until(lambda: "completion" in events.reasons(), 5, "completion")
     assert "syn_rate" not in events.reasons() and "distinct_sources" not in events.reasons()
@@ -190,7 +192,7 @@ def test_clients_are_no_source_of_a_flood(lab, watched):
         time.sleep(0.04)
     with lab.flood(rate=20_000, seconds=6):
         _, start = events.start()
-        assert start["top_sources"] == []
+        assert all(s["share"] < 0.06 for s in start["top_sources"]), start["top_sources"]
         # once a second it looks
         top = until(lambda: (t := api.get("/v1/sources/top"))["syn_rate"] > 500 / SLOW and t, 5,
                     "the flood in the live view")
@@ -203,7 +205,7 @@ def test_clients_are_no_source_of_a_flood(lab, watched):
 def test_by_completion_alone(lab, watched):
     """One bound: it comes, lasts as long as the flood, and is over when that is."""
     events = watched(*policy(lab, completion=20))
-    with lab.flood(rate=300, seconds=4, scale=False) as flood:
+    with lab.flood(rate=300, seconds=7, scale=False) as flood:
         _, start = events.start(6)
         assert start["reasons"] == ["completion"] and start["completion_bound"] == 20
         assert lab.service(80)["state"] == "attack"

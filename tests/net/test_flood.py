@@ -189,12 +189,16 @@ def test_every_packet_has_a_reason(target, kind):
             s1 = next(i for i in target.status()["interfaces"] if i["name"] == "s1")
             return sum(n for r, n in s1["counters"]["done"].items() if r not in by_tc)
 
-        arrived, counted = packets(), reasons()
+        def both():
+            now = packets(), reasons()
+            return packets() == now[0] and now
+
+        arrived, counted = until(both, 3, "a moment without packets")  # IPv6 reports its groups
         with target.flood(kind, rate=100_000, seconds=1) as flood:
             flood.wait(patience(10))
         until(lambda: packets() - arrived > 10_000, 10, "packets")
-        until(lambda: reasons() - counted == packets() - arrived, 3,
-                   f"{reasons() - counted} reasons for {packets() - arrived} packets")
+        until(lambda: reasons() - counted == packets() - arrived, 3, lambda: "the same: "
+              f"{reasons() - counted} reasons, {packets() - arrived} packets")
 
 
 @pytest.mark.parametrize("cookies", COOKIES)

@@ -29,26 +29,32 @@ def lab():
 
 @pytest.fixture(scope="module")
 def flooded(lab):
-    """The history around a flood: (its begin, its end; ms, with a second to spare), the answer."""
+    """The history around a flood: (before it, at its beginning, at its end; ms), the answer."""
     until(lambda: len(metrics.history(lab)["rows"]) >= 2, 8, "two rows")
     clients.get_many(lab.client, labs.SERVER4, 5, src="fresh")
     begin = time.time() * 1000
-    with lab.flood(rate=RATE, seconds=3) as process:
+    with lab.flood(rate=RATE, seconds=5) as process:
+        arrived = time.time() * 1000
         clients.get_many(lab.client, labs.SERVER4, 10, src="fresh")
         process.wait(patience(10))
     end = time.time() * 1000
-    until(lambda: metrics.history(lab)["rows"][-1]["t"] > end + 1500, 10, "two rows more")
-    return begin, end, metrics.history(lab)
+    until(lambda: metrics.history(lab)["rows"][-2]["t"] > end + 500, 10, "two rows more")
+    return begin, arrived, end, metrics.history(lab)
 
 
 def check_rows(rows):
-    """One a second, oldest first, none twice."""
-    for a, b in zip(rows, rows[1:]):
-        assert 500 < b["t"] - a["t"] < patience(2500), (a, b)
+    """One a second, oldest first, none twice; seldom one is missing: nobody looked."""
+    steps = [b["t"] - a["t"] for a, b in zip(rows, rows[1:])]
+    assert min(steps) > 500 and sum(s < 2500 for s in steps) >= 0.7 * len(steps), steps
+
+
+def in_all(since, column):
+    """Of rates a second: how many there were."""
+    return sum(row[column] * (row["t"] - before) / 1000 for before, row in since)
 
 
 def test_flood(lab, flooded):
-    begin, end, answer = flooded
+    begin, arrived, end, answer = flooded
     assert answer["schema"] == 1 and answer["instance"] == f"ns-{lab.server.name}"
     assert answer["step_ms"] == 1000 and len(answer["rows"]) <= 900
     assert answer["columns"] == ["t", "syns", "cookies", "validated", "completed", "dropped",
@@ -56,25 +62,26 @@ def test_flood(lab, flooded):
     rows = answer["rows"]
     check_rows(rows)
     assert abs(rows[-1]["t"] - time.time() * 1000) < patience(5000)
-    before = [r for r in rows if r["t"] < begin]
-    during = [r for r in rows if begin + 1100 < r["t"] < end]
-    after = [r for r in rows if r["t"] > end + 1100]
+    since = [(a["t"], b) for a, b in zip(rows, rows[1:])]  # a row says what was since the one before
+    before = [r for _, r in since if r["t"] < begin]
+    during = [r for t, r in since if arrived < t and r["t"] < end]
+    after = [r for t, r in since if t > end + 100]
     assert before and during and after
     assert all(r["syns"] < 100 and not r["cookies"] for r in before + after)
     assert all(r["syns"] > 100 and r["cookies"] > 100 and r["attacked"] == 1 for r in during)
     assert all(r["half_open"] <= 256 for r in rows)
     # as many in all as were counted: rates over a whole second
-    assert 0.8 < sum(r["cookies"] for r in rows) / lab.count("syn_cookie") < 1.2
-    assert sum(r["completed"] for r in rows) >= 10
+    assert 0.8 < in_all(since, "cookies") / lab.count("syn_cookie") < 1.2
+    assert in_all(since, "completed") >= 10
     assert any(r["validated"] for r in rows)
 
 
 def test_service(lab, flooded):
     """All that came, came to one service; one without traffic has none."""
-    answer, web = flooded[2], metrics.history(lab, "?service=80")
+    answer, web = flooded[-1], metrics.history(lab, "?service=80")
     all_rows = {r["t"]: r for r in answer["rows"]}
     both = [r for r in web["rows"] if r["t"] in all_rows]
-    assert len(both) > 4
+    assert len(both) >= 3
     for row in both:
         for column in ("syns", "cookies", "validated", "completed", "half_open", "attacked"):
             assert row[column] == all_rows[row["t"]][column]
@@ -93,7 +100,6 @@ def test_since(lab, flooded):
     end = time.monotonic() + patience(3.2)
     while time.monotonic() < end:
         more = metrics.history(lab, f"?since={got[-1]['t']}")["rows"]
-        assert len(more) <= 2
         got += more
         time.sleep(0.2)
     assert len(got) >= 3
@@ -130,12 +136,15 @@ def test_policy_applied(lab, flooded):
 def test_agent_that_stood_still(lab, flooded):
     """Seconds in which nobody looked are missing, not zero; what came meanwhile is no peak."""
     pid = lab.status()["agent"]["pid"]
+    stopped = metrics.history(lab)["rows"][-2]["t"]
     os.kill(pid, signal.SIGSTOP)
     try:
         clients.get_many(lab.client, labs.SERVER4, 30, src="fresh")
         time.sleep(3)
     finally:
         os.kill(pid, signal.SIGCONT)
-    rows = until(lambda: (r := metrics.history(lab)["rows"]) and r[-2]["t"] > r[-3]["t"] + 2500
-                 and r, 5, "a gap")
-    assert 0 < rows[-2]["syns"] <= 12  # 30 in three seconds
+
+    def behind_the_gap():
+        rows = [r for r in metrics.history(lab)["rows"] if r["t"] > stopped]
+        return next((b for a, b in zip(rows, rows[1:]) if b["t"] > a["t"] + 2500), None)
+    assert 0 < until(behind_the_gap, 5, "a gap")["syns"] <= 12  # 30 in three seconds

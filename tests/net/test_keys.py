@@ -23,8 +23,8 @@ import lab as labs
 from netns import SLOW, patience, sh, until
 from wire import Talk, Wire
 
-SECONDS = int(os.environ.get("SYNSTILE_KEYS_SECONDS", "12"))
-BEFORE = 9  # of them before a count ends
+SECONDS = int(os.environ.get("SYNSTILE_KEYS_SECONDS", "18"))
+BEFORE = 15  # of them before a count ends; a key that is asked for 9 s before it signs then
 FAMILIES = [labs.SERVER4, labs.SERVER6]
 LINUX = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (5000, 0)), ("NOP", None), ("WScale", 7)]
 BARE = [("MSS", 1460), ("SAckOK", b""), ("NOP", None), ("WScale", 7)]

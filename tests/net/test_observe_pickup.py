@@ -24,9 +24,9 @@ PARTS = 5  # of most scripts that is all
 # The far end has taken one step, of which the host has not heard, as by a FIN that was lost
 BEHIND = {"SYN-SENT": {"LISTEN"}, "SYN-RECEIVED": {"LISTEN"}, "ESTABLISHED": {"SYN-SENT"},
           "FIN-WAIT-1": {"ESTABLISHED"}, "LAST-ACK": {"CLOSE-WAIT"},
-          "CLOSING": {"CLOSE-WAIT"}, "CLOSED": {"LAST-ACK"},
+          "CLOSED": {"LAST-ACK"},
           # whether both FINs crossed is not known: the usual is shown
-          "TIME-WAIT": {"FIN-WAIT-2", "CLOSED"}}
+          "CLOSING": {"CLOSE-WAIT", "LAST-ACK"}, "TIME-WAIT": {"FIN-WAIT-2", "CLOSED"}}
 
 
 def is_not_wrong(run, seen):

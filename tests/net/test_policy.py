@@ -186,8 +186,8 @@ def test_the_policy_outlives_the_agent(web, restart):
         path.write_text("version: 1\n")  # what was applied counts, not what the file says now
     os.kill(agent(web), signal.SIGKILL)
     assert cookies_for(web, web.client) == 5
-    status = web.status()
-    assert status["policy"]["generation"] == 2 and not status["agent"]["running"]
+    until(lambda: not web.status()["agent"]["running"], 3, "no agent")
+    assert web.status()["policy"]["generation"] == 2
     done = web.synstile("policy", "show", check=False)
     assert done.returncode != 0 and "agent" in done.stderr
     web.attach()
@@ -342,6 +342,8 @@ def test_no_packet_meets_half_a_policy(make_lab):
         for i in range(1, n):
             until(lambda: len(found) > 100 * i, 10, "answers")
             policies.apply(lab, policy(first + i), defaults=ALWAYS)
+        last = len(found)
+        until(lambda: len(found) > last + 100, 10, "answers under the last one")
     finally:
         done.set()
         for t in threads:

@@ -16,7 +16,7 @@ import browser as browsers
 import lab as labs
 import policies
 from dropper import ACK, SYN
-from netns import SLOW
+from netns import SLOW, at_last
 from scripted import Connection
 from truth import hosts
 from web import Web
@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(SLOW > 1, reason="no browser on an emulated machine"),
 ]
 # A handshake that nobody completes ends soon; so does an attack.
-POLICY = {"defaults": {"syn_timeout": {"calm": "6s", "attack": "3s"}, "hold": "1s"}}
+POLICY = {"defaults": {"syn_timeout": {"calm": "15s", "attack": "3s"}, "hold": "1s"}}
 STATE = "() => document.querySelector('#banner').dataset.state"
 
 
@@ -111,7 +111,7 @@ def test_charts_begin_with_the_history_and_grow(page):
 
 
 def test_attack(page, lab):
-    """The banner says so within 2 s of attack_start, and says when it is over."""
+    """The banner says so soon after attack_start, and says when it is over."""
     page.eval("""() => {
         const banner = document.querySelector('#banner');
         window.changes = [];
@@ -125,7 +125,7 @@ def test_attack(page, lab):
             '/v1/events?follow=0&backlog=100000&type=attack_start')).text()).split('\\n')""")) if s)
         started = page.eval("""(line) => Date.parse(JSON.parse(line).timestamp
             .replace(/(\\.\\d{3})\\d*/, '$1').replace('+0000', 'Z'))""", started)
-        assert -100 < shown - started < 2000
+        assert -100 < shown - started < 1000 * at_last(2)
         assert page.text("#banner-state") == "ATTACK on port 80"
         page.wait("() => /SYNs a second/.test(document.querySelector('#banner-why').textContent)")
         page.wait("() => /cookies/.test(document.querySelector('#half-empty').textContent) || "
@@ -177,7 +177,7 @@ def test_half_open_row_appears_and_expires(page, lab):
     first = page.eval(bar)
     page.wait(f"(first) => ({bar})() > first + 5", first)
     shot(page, "half-open")
-    page.wait("() => !document.querySelector('#half tbody tr')", seconds=12)
+    page.wait("() => !document.querySelector('#half tbody tr')", seconds=20)
     assert not page.eval("() => document.querySelector('#half-empty').hidden")
     one.c.keep("acceptor")
 
@@ -320,8 +320,9 @@ def test_theme_is_kept(page):
     page.order("click", at="#theme")
     assert page.text("#theme") == "Theme: dark"
     assert page.eval(ground) != light
-    page.eval("() => location.reload()")
-    page.wait("() => document.querySelector('#theme')?.textContent === 'Theme: dark' && "
+    page.eval("() => { document.documentElement.dataset.old = 1; location.reload(); }")
+    page.wait("() => !document.documentElement.dataset.old && "
+              "document.querySelector('#theme')?.textContent === 'Theme: dark' && "
               "document.querySelector('#banner').dataset.state !== 'wait'", seconds=10)
     assert page.eval(ground) != light
     page.order("click", at="#theme")

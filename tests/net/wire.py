@@ -23,6 +23,7 @@ from netns import at_last, patience  # noqa: E402
 ETH_P_ALL = 3
 SOL_PACKET, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING = 263, 8, 23
 TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID, TP_STATUS_CSUMNOTREADY = 1 << 4, 1 << 6, 1 << 3
+SO_RCVBUFFORCE = 33  # unlike SO_RCVBUF, beyond rmem_max
 MODULO = 1 << 32
 
 
@@ -34,7 +35,7 @@ class Wire:
         self.socket = ns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         with ns.inside():  # the interface index is looked up where the caller is
             self.socket.bind((dev, ETH_P_ALL))
 
