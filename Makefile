@@ -144,11 +144,12 @@ test: deps
 	@$(MAKE) --no-print-directory test-unit test-prog test-install
 	@$(MAKE) --no-print-directory test-net
 
-# Most of them wait most of the time. A file's tests stay together: some share a lab.
+# Most of them wait most of the time. A file's tests stay together: some share a lab. One that hangs
+# is told as such.
 WORKERS  ?= 2
 test-net: all asan tools web-tools
 	$(Q)SYNSTILE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -p no:cacheprovider -n $(WORKERS) \
-		--dist loadfile --durations=10 tests/net $(ARGS)
+		--dist loadfile --timeout 600 --durations=10 tests/net $(ARGS)
 
 test-vm:
 	@tests/deps.sh build lab test vm

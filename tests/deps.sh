@@ -9,7 +9,7 @@ set -euo pipefail
 declare -A groups=(
 	[build]="gcc make libc6-dev clang-19 bpftool pkg-config libbpf-dev libxdp-dev libjansson-dev libmnl-dev libevent-dev libcurl4-gnutls-dev libnftables-dev libcap-ng-dev libyaml-dev libncurses-dev libsystemd-dev scdoc"
 	[lab]="python3 iproute2 ethtool procps nginx"
-	[test]="libcmocka-dev python3-pytest python3-pytest-xdist python3-jsonschema python3-scapy curl nftables iptables tcpdump wrk iperf3 prometheus strace systemd mandoc zsh tmux"
+	[test]="libcmocka-dev python3-pytest python3-pytest-timeout python3-pytest-xdist python3-jsonschema python3-scapy curl nftables iptables tcpdump wrk iperf3 prometheus strace systemd mandoc zsh tmux"
 	[lint]="clang-format-14 clang-tidy-14 shellcheck pyflakes3"
 	[fuzz]="clang-14 libclang-rt-14-dev libyaml-dev libjansson-dev"
 	[package]="dpkg-dev debhelper fakeroot lintian mandoc zsh"

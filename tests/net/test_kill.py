@@ -117,7 +117,9 @@ class Torture:
         r, milestones = self.random, self.milestones(kind)
         choice = r.choice([None, *milestones])
         delay = r.uniform(0, 0.03 if choice else 1.2 * self.took[kind])
-        while choice and process.poll() is None and not milestones[choice]():
+        end = time.monotonic() + 3 * self.took[kind]  # some leave the sysctl as it is
+        while (choice and process.poll() is None and not milestones[choice]()
+               and time.monotonic() < end):
             time.sleep(0.001)
         time.sleep(delay)
         return f"{delay * 1000:.1f} ms after {choice or 'its start'}"
@@ -221,13 +223,16 @@ def test_killed_while_the_agent_starts(make_lab):
     pid_file.parent.mkdir(mode=0o755, exist_ok=True)
     with open(pid_file, "w", encoding="utf-8") as held:
         fcntl.flock(held, fcntl.LOCK_SH)  # here the agent waits for a moment, and then gives up
-        attach = agent = None
-        while not agent:
+        attach = None
+
+        def starting():
+            nonlocal attach
             if not attach or attach.poll() is not None:
                 attach = subprocess.Popen([labs.SYNSTILE, "-n", lab.server.name, "attach", "s0"],
                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            agent = next((p for p in lab.synstile_pids() if p != attach.pid
-                          and pid_file in opened(p)), None)
+            return next((p for p in lab.synstile_pids() if p != attach.pid
+                         and pid_file in opened(p)), None)
+        agent = until(starting, 10, "the agent opens it", 0.005)
         os.kill(agent, signal.SIGSTOP)
     attach.kill()
     attach.wait()
