@@ -73,8 +73,11 @@ forbid_services() {
 
 echo "deps: installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-apt-get -qq update || echo "deps: some package lists could not be updated; going on" >&2
-apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" </dev/null ||
+# a machine that has just been started may be updating itself
+patient=(-o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+apt-get -qq "${patient[@]}" update ||
+	echo "deps: some package lists could not be updated; going on" >&2
+apt-get -qq -y "${patient[@]}" -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" </dev/null ||
 	die "apt-get could not install: ${missing[*]}"
 if [ ${#quiet[@]} -gt 0 ]; then
 	allow_services

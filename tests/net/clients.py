@@ -129,7 +129,7 @@ class Load:
 def tcp_options(ns, *filters):
     """What `ss -ti` says was negotiated, for each matching connection, as dicts."""
     found = []
-    for line in ns.ss("-tie", "state", "connected", *filters):
+    for line in ns.ss("-tie", "state", "established", *filters):
         info = {"ts": False, "sack": False, "ecn": False, "wscale": None}
         for word in line.split():
             if word in ("ts", "sack", "ecn"):

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What synstile shows of connections, and what the kernels at both ends have to say."""
+import ctypes
 import json
-import os
 import signal
 import subprocess
 import threading
 
 import lab as labs
-from netns import LabError, patience, until
+from netns import LabError, at_last, until
+
+_libc = ctypes.CDLL(None)
+KEEP_SIZE, PUNCH_HOLE = 1, 2  # fallocate(2)
 
 # ss(8) and RFC 9293 call the states alike, but for these
 STATES = {"ESTAB": "ESTABLISHED", "SYN-RECV": "SYN-RECEIVED", "UNCONN": "CLOSED"}
@@ -103,7 +106,7 @@ class Follower:
         self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(signal.SIGINT)
         try:
-            self.status = self.process.wait(patience(5))
+            self.status = self.process.wait(at_last(5))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.status = self.process.wait()
@@ -159,7 +162,7 @@ class Recorder(Follower):
 
     def __enter__(self):
         path = self.lab.tmp / f"events-{id(self)}"
-        self._file = open(path, "ab")  # appending, so that it can be cut behind the writer's back
+        self._file = open(path, "ab")
         self._lines, self._rest = open(path, "rb"), b""
         self.start(self._file)
         try:
@@ -176,10 +179,8 @@ class Recorder(Follower):
 
     def beat(self, *args):
         super().beat(*args)
-        # in quiet times, when nothing is written between these lines
-        if not self._rest and os.fstat(self._file.fileno()).st_size == self._lines.tell():
-            self._file.truncate(0)
-            self._lines.seek(0)
+        _libc.fallocate(self._file.fileno(), PUNCH_HOLE | KEEP_SIZE, ctypes.c_long(0),
+                        ctypes.c_long(self._lines.tell()))  # where that is possible
 
     def look(self):
         for line in self._lines:

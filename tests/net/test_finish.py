@@ -79,7 +79,8 @@ def napi_held(lab):
     try:
         threads = until(lambda: _napi_threads("s0"), 2, "the NAPI thread of s0")
         for thread in threads:  # another lab's s0 may be among them: no harm
-            os.sched_setaffinity(thread, {cpu})
+            with contextlib.suppress(ProcessLookupError):  # its namespace goes just now
+                os.sched_setaffinity(thread, {cpu})
 
         @contextlib.contextmanager
         def hold():

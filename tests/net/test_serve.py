@@ -4,15 +4,15 @@ import contextlib
 import shutil
 import socket
 import struct
-import time
 
 import pytest
 from conftest import COOKIES
 
 import clients
 import lab as labs
+import observer
 import services
-from netns import patience
+from netns import at_last, patience
 
 XDP = pytest.mark.parametrize("xdp", ["native", "skb"])
 WITH_COOKIES = pytest.mark.parametrize("cookies", COOKIES)
@@ -233,7 +233,7 @@ def test_server_speaks_first(lab, mode, cookies):
 @WITH_COOKIES
 def test_wrk_from_one_address(lab, cookies):
     """A benchmark client that closes and reuses its ports as fast as it can: TIME-WAIT sockets
-    by the ten thousand. No error, and requests completed in every second."""
+    by the ten thousand. No error, and requests completed all the time."""
     wrk = shutil.which("wrk")
     if not wrk:
         pytest.skip("wrk is not installed")
@@ -244,10 +244,9 @@ def test_wrk_from_one_address(lab, cookies):
                              "-H", "Connection: close", f"http://{labs.SERVER4}/",
                              timeout=60).stdout
     assert "Socket errors" not in out and "Non-2xx" not in out, out
-    done = [float(line.split()[0]) for line in log.read_text().splitlines()]
-    for second in range(seconds):
-        served = sum(1 for t in done if second <= t - done[0] < second + 1)
-        assert served, f"no request was completed in second {second}: {out}"
+    done = sorted(float(line.split()[0]) for line in log.read_text().splitlines())
+    done.append(done[0] + seconds)
+    assert max(b - a for a, b in zip(done, done[1:])) < at_last(1), out
 
 
 # facts.md, "The host's firewall"
@@ -309,7 +308,8 @@ def test_firewall_loaded_after_attach(web, loose):
     web.serve(services.Banner(2222))
     with web.attached("--mode", "always"):
         load_firewall(web, loose)
-        time.sleep(patience(2))
+        with observer.Follower(web) as events:
+            events.beat(2)  # once a second the agent looks
         works_behind_firewall(web)
 
 

@@ -64,13 +64,15 @@ class Wire:
         raise AssertionError(f"not within {at_last(seconds):g} s on the wire: {what}")
 
     def drain(self, seconds, want=lambda f: True):
-        """All frames of the next `seconds` that are wanted."""
+        """All frames of the next `seconds` that are wanted, and what has come by then."""
         end, found = time.monotonic() + patience(seconds), []
-        while (left := end - time.monotonic()) > 0:
-            frame = self.receive(left)
+        while True:
+            left = end - time.monotonic()
+            frame = self.receive(max(left, 0.001))
             if frame is not None and want(frame):
                 found.append(frame)
-        return found
+            if (frame is None and left <= 0) or left < -5:
+                return found
 
 
 def _put_tag_back(frame, control):

@@ -363,7 +363,7 @@ static void stay_here(void)
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
-	while ((prog_now() & ((1 << 30) - 1)) > 1 << 29) {
+	while ((prog_now() & ((1 << 30) - 1)) > 1 << 27) {
 		ts = (struct timespec){.tv_nsec = 5000000};
 		nanosleep(&ts, NULL);
 	}

@@ -243,6 +243,8 @@ static void test_limit(void **state)
 	(void)state;
 	for (u32 n = 0; n < 4; n++) {
 		struct spec s = {.ipv6 = n & 1, .flags = SYN}, other = s;
+		u64 begin = prog_now();
+		u32 passed = 0;
 
 		other.client = 1 << 20;
 		prog_reset(n & 2 ? MODE_ALWAYS : MODE_AUTO);
@@ -256,7 +258,12 @@ static void test_limit(void **state)
 		assert_int_equal(syn(&s), n & 2 ? V_SYN_LIMIT : V_SYN_KNOWN);
 		sleep_ms(1100); /* two SYNs' worth */
 		for (s.sport = 101; s.sport <= 110; s.sport++)
-			assert_int_equal(syn(&s) == V_SYN_LIMIT, s.sport > 102);
+			passed += syn(&s) != V_SYN_LIMIT;
+		if (prog_now() - begin < NS_PER_S * 14 / 10)
+			assert_int_equal(passed, 2);
+		else
+			assert_in_range(passed, 2,
+					10); /* a busy machine: more time was given back */
 	}
 }
 
@@ -645,15 +652,17 @@ static void test_distinct_and_samples(void **state)
 static void test_samples_are_spread(void **state)
 {
 	struct spec s = {.flags = SYN};
-	u64 begin, spans;
+	u64 begin, now, last = 0, spans = 0;
 
 	(void)state;
 	prog_reset(MODE_ALWAYS);
 	sleep_ms(40);
 	begin = prog_now();
-	for (s.client = 0; prog_now() < begin + NS_PER_S / 4; s.client++)
+	for (s.client = 0; (now = prog_now()) < begin + NS_PER_S / 4; s.client++) {
+		spans += now >> SAMPLE_SPAN_SHIFT != last;
+		last = now >> SAMPLE_SPAN_SHIFT;
 		syn(&s);
-	spans = ((prog_now() - begin) >> SAMPLE_SPAN_SHIFT) + 2;
+	}
 	/* test_run stays on one CPU, or nearly so */
 	assert_in_range(samples_since(begin, s.client), spans * SAMPLES_PER_SPAN / 4,
 			4 * spans * SAMPLES_PER_SPAN);
