@@ -487,10 +487,10 @@ int instance_stop_agent(const struct instance *in)
 	if (!pid)
 		return 0;
 	pidfd = pidfd_open(pid, 0);
-	if (pidfd < 0 && errno != ESRCH)
-		return fail(errno, "cannot stop the agent (process %d): %s", pid, strerror(errno));
-	if (pidfd < 0)
+	if (pidfd < 0 && errno == ESRCH)
 		return 0;
+	if (pidfd < 0)
+		return fail(errno, "cannot stop the agent (process %d): %s", pid, strerror(errno));
 	/* still the same one? Its number may be another's now */
 	gone = instance_agent(in) != pid || end_process(pidfd, SIGTERM, 3000) ||
 	       end_process(pidfd, SIGKILL, 2000);

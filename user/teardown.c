@@ -124,9 +124,9 @@ static bool is_left_behind(const struct instance *other)
 /* Somebody at work on it, such as its agent that has just seen its end, needs no help. */
 static void clear_vanished(struct instance *other)
 {
-	bool dead = is_left_behind(other) && !instance_trylock(other, "attach");
+	bool dead;
 
-	if (!dead)
+	if (!is_left_behind(other) || instance_trylock(other, "attach"))
 		return;
 	/* who had the lock until now may have attached it anew */
 	dead = is_left_behind(other);
